@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libwpfile: monitors and snapshots of shared memory.
+ *
+ * <linux/wpfile.h> tells what monitors and snapshots are, and what each errno
+ * means.  This library adds what programs do with them: find the file, walk
+ * over what was written, save a snapshot.
+ *
+ * Errors	Functions that return int, int64_t or ssize_t return a negative
+ *		errno on failure, with the meaning that <linux/wpfile.h> gives it
+ *		where it comes from the kernel.  errno itself is never changed.
+ *		Outputs (ret_*) are not touched on failure.
+ * Units	Offsets and lengths are bytes, times are nanoseconds.
+ * Structures	of the kernel (wpfile_query, wpfile_monitor, wpfile_snapshot,
+ *		wpfile_scan) are handed over as they are, so that an older
+ *		library serves a newer program: set size to sizeof, what you
+ *		want, and the rest to zero.
+ * Ownership	What an _open, _dup or _at function made is the caller's, who
+ *		ends it with _free.  A function named _fd lends its descriptor;
+ *		wpfile_snapshot() gives one away.  All descriptors are
+ *		close-on-exec.
+ * Threads	The library has no threads and no global state.  Different
+ *		handles may be used by different threads at any time.  One handle
+ *		may be used by several threads at once, except that _free must
+ *		be the last call.
+ * Fork		A child has its own copy of each handle, and must free it;
+ *		the monitor behind it is one and the same, and ends with the last
+ *		descriptor of parent and child.  Do not fork from a callback.
+ */
+#ifndef WPFILE_H
+#define WPFILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <linux/wpfile.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Which file: targets -------------------------------------------- */
+
+/* A file in shared memory, open or named by an address. */
+struct wpfile_target;
+
+/*
+ * Monitors and snapshots need a target that can be read and, unless the caller
+ * owns the file, written.  The _open functions therefore open for reading and
+ * writing if they may, else for reading.  They open nothing but regular files
+ * (-ENOTTY), so that no device or pipe is disturbed.
+ */
+
+/* The file behind @fd.  The caller keeps @fd; the target has a copy. */
+int wpfile_target_dup_fd(int fd, struct wpfile_target **ret_target);
+
+int wpfile_target_open_path(const char *path, struct wpfile_target **ret_target);
+
+/*
+ * The file behind descriptor @fd of process @pid.  -ESRCH: no such process,
+ * -ENOENT: no such descriptor, -EACCES: the caller may not trace the process.
+ */
+int wpfile_target_open_pid_fd(pid_t pid, int fd,
+			      struct wpfile_target **ret_target);
+
+/*
+ * The file that process @pid maps, shared, under @name (see wpfile_each_map()).
+ * The target is the whole file from its offset 0, wherever the mapping begins.
+ * Needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN (-EPERM).  -ESRCH: no such
+ * process, -ENOENT: no such mapping, -ENOTUNIQ: mappings of different files,
+ * -ESTALE: the mapping was replaced meanwhile.
+ */
+int wpfile_target_open_pid_map(pid_t pid, const char *name,
+			       struct wpfile_target **ret_target);
+
+/*
+ * The file mapped, shared, at @address in the process that makes the call that
+ * the target is used for; a child after fork has its own mappings.  Needs
+ * /dev/wpfile (-ENOENT without it).  The address is looked up at each use: no
+ * mapping there is -EFAULT then.
+ */
+int wpfile_target_at_address(const void *address,
+			     struct wpfile_target **ret_target);
+
+/* The open file, lent; -EINVAL for a target by address. */
+int wpfile_target_fd(const struct wpfile_target *target);
+
+/* NULL is allowed.  Monitors and snapshots of the target go on. */
+void wpfile_target_free(struct wpfile_target *target);
+
+/* A shared mapping of a process, as a line of /proc/PID/maps tells it. */
+struct wpfile_map {
+	uint64_t start;
+	uint64_t end;
+	uint64_t offset;	/* of the file, at start */
+	uint64_t inode;
+	uint32_t dev_major;
+	uint32_t dev_minor;
+	const char *name;	/* valid during the callback only */
+};
+
+/* Returns 0 to go on; anything else stops, and is returned to the caller. */
+typedef int (*wpfile_map_fn)(const struct wpfile_map *map, void *data);
+
+/*
+ * Calls @fn for the shared mappings of @pid that match @name, in ascending
+ * order.  A name is what /proc/PID/maps shows, with or without " (deleted)" and
+ * the first slash ("/dev/zero", "memfd:pool", "SYSV00000000"), or a hexadecimal
+ * "START-END", or an address within the mapping; NULL matches all.
+ * -ESRCH: no such process; -EACCES: the caller may not trace it; -EINVAL: the
+ * name is empty.
+ */
+int wpfile_each_map(pid_t pid, const char *name, wpfile_map_fn fn, void *data);
+
+/* ---- What kernel and file can do ------------------------------------ */
+
+/*
+ * Asks the kernel: @query as for WPFILE_IOC_QUERY, with ret_features and the
+ * limits filled in.  -ENOSYS: this kernel has no wpfile.
+ */
+int wpfile_query_system(struct wpfile_query *query);
+
+/*
+ * Asks about the target's file.  flags and address are filled in here, as in
+ * all calls that take a target.  -ENOTTY: the file is not shared memory, or the
+ * kernel has no wpfile: wpfile_query_system() tells which.
+ */
+int wpfile_query(const struct wpfile_target *target, struct wpfile_query *query);
+
+/* ---- Snapshots -------------------------------------------------------- */
+
+/*
+ * Returns a new descriptor of the file's content at one instant, which the
+ * caller closes; see WPFILE_IOC_SNAPSHOT.
+ */
+int wpfile_snapshot(const struct wpfile_target *target,
+		    struct wpfile_snapshot *args);
+
+/* Flags of wpfile_save(). */
+#define WPFILE_SAVE_STREAM	(1U << 0)	/* holes are written as zeros */
+
+/*
+ * Called after each piece, with what has been dealt with of @total bytes, holes
+ * included.  Returns 0 to go on; anything else stops, and is returned to the
+ * caller of wpfile_save().
+ */
+typedef int (*wpfile_progress_fn)(uint64_t done, uint64_t total, void *data);
+
+/*
+ * Copies @snapshot, from wpfile_snapshot(), to @out.  Without flags, @out is a
+ * regular file, whose old content is lost and whose holes will be those of the
+ * snapshot; with WPFILE_SAVE_STREAM anything that can be written to, from where
+ * it stands.  @ret_data_bytes (or NULL) is what was not a hole.  Moves the file
+ * offset of @snapshot: not for two threads on one snapshot.  @fn may be NULL.
+ * On failure @out is incomplete.  -EIO: content of the snapshot is lost; the
+ * last call of @fn tells where.  -EPIPE comes with SIGPIPE, as for write().
+ */
+int wpfile_save(int snapshot, int out, unsigned int flags, wpfile_progress_fn fn,
+		void *data, uint64_t *ret_data_bytes);
+
+/* ---- Monitors --------------------------------------------------------- */
+
+struct wpfile_mon;
+
+/* Makes a monitor; see WPFILE_IOC_MONITOR for @args and rights. */
+int wpfile_mon_open(const struct wpfile_target *target,
+		    struct wpfile_monitor *args, struct wpfile_mon **ret_mon);
+
+/* The monitor's descriptor, lent, for poll() and fcntl(). */
+int wpfile_mon_fd(const struct wpfile_mon *mon);
+
+/* Closes it; the protection ends with the last descriptor.  NULL is allowed. */
+void wpfile_mon_free(struct wpfile_mon *mon);
+
+/*
+ * Protects @nr ranges (up to ret_max_ranges of the query) at one instant, or
+ * none of them.  @ret_cut_ns (or NULL) is how long writers were held at most.
+ */
+int wpfile_protect(struct wpfile_mon *mon, const struct wpfile_range *ranges,
+		   size_t nr, uint64_t *ret_cut_ns);
+
+/* Protects the file to its end, however far it may grow. */
+int wpfile_protect_all(struct wpfile_mon *mon, uint64_t *ret_cut_ns);
+
+/* Lifts the protection of @nr ranges, in order; see WPFILE_IOC_UNPROTECT. */
+int wpfile_unprotect(struct wpfile_mon *mon, const struct wpfile_range *ranges,
+		     size_t nr);
+
+/* One WPFILE_IOC_SCAN, with an array of the caller's. */
+int wpfile_scan(struct wpfile_mon *mon, struct wpfile_scan *args);
+
+/* Returns 0 to go on; anything else stops, and is returned to the caller. */
+typedef int (*wpfile_range_fn)(const struct wpfile_range *range, void *data);
+
+/*
+ * Calls @fn for each unprotected range from @offset on, in ascending order; a
+ * range may come in several pieces.  @length may be WPFILE_TO_END.  With
+ * WPFILE_SCAN_PROTECT in @flags the ranges are protected again before @fn sees
+ * them: what it then reads of the file is current or will be reported again.
+ * Ranges that were protected again but not handed to @fn because it stopped are
+ * unprotected, so that the next scan reports them; the one it stopped at counts
+ * as seen.  Two threads that scan one monitor each see a part.
+ */
+int wpfile_scan_each(struct wpfile_mon *mon, uint64_t offset, uint64_t length,
+		     unsigned int flags, wpfile_range_fn fn, void *data);
+
+/*
+ * Reads what a WPFILE_CAPTURE monitor has kept, like pread().  Returns bytes, 0
+ * at the end; -ENODATA where nothing is known, -EIO where it is lost.
+ */
+ssize_t wpfile_read_captured(struct wpfile_mon *mon, void *buffer, size_t size,
+			     uint64_t offset);
+
+/*
+ * Reads whole events into @buffer, which is aligned for struct wpfile_event.
+ * Returns bytes.  Waits for the first one, or -EAGAIN if the descriptor is
+ * O_NONBLOCK; -EINTR if a signal handler ran; -EINVAL if @size is too small.
+ */
+ssize_t wpfile_read_events(struct wpfile_mon *mon, void *buffer, size_t size);
+
+/*
+ * Walks over @size bytes of events.  @pos begins at 0 and is moved on.  Returns
+ * 1 with an event, which lies in @buffer, 0 at the end, -EBADMSG if the bytes
+ * are not events.  Types unknown to the caller are to be skipped.
+ */
+int wpfile_event_next(const void *buffer, size_t size, size_t *pos,
+		      const struct wpfile_event **ret_event);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* WPFILE_H */

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# libwpfile, for inclusion by the Makefile at the root.
+#
+#   lib			static and shared library, pkg-config file
+#   install-lib		with PREFIX, LIBDIR and DESTDIR
+#   man			manual pages, build/man/
+#   unit-tests		builds build/tests/unit/user-unit, which runs on any host
+
+BUILD		?= build
+PREFIX		?= /usr/local
+LIBDIR		?= $(PREFIX)/lib
+INCLUDEDIR	?= $(PREFIX)/include
+MANDIR		?= $(PREFIX)/share/man
+PKG_CONFIG	?= pkg-config
+SCDOC		?= scdoc
+INSTALL		?= install
+
+WPFILE_VERSION	:= 0.1.0
+WPFILE_SONAME	:= libwpfile.so.0
+
+USER_CFLAGS	?= -O2 -g
+USER_WARN	:= -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
+		   -Wmissing-prototypes -Wno-unused-result
+USER_CPPFLAGS	:= -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Iuapi \
+		   -Ilibwpfile/include -DWPFILE_VERSION='"$(WPFILE_VERSION)"'
+USER_COMPILE	 = @mkdir -p $(@D) && $(CC) -std=gnu11 $(USER_CPPFLAGS) \
+		   $(USER_WARN) $(USER_CFLAGS) -MMD -MP
+
+LIB		:= $(BUILD)/libwpfile
+LIB_SRC		:= $(wildcard libwpfile/src/*.c)
+LIB_OBJ		:= $(LIB_SRC:libwpfile/src/%.c=$(LIB)/%.o)
+LIB_FILES	:= $(LIB)/libwpfile.a $(LIB)/$(WPFILE_SONAME) \
+		   $(LIB)/libwpfile.so $(LIB)/libwpfile.pc
+
+.PHONY: lib install-lib man unit-tests user-force
+
+lib: $(LIB_FILES)
+
+$(LIB)/%.o: libwpfile/src/%.c libwpfile/libwpfile.mk
+	$(USER_COMPILE) -fPIC -c -o $@ $<
+
+$(LIB)/libwpfile.a: $(LIB_OBJ)
+	@rm -f $@
+	$(AR) rcsD $@ $^
+
+$(LIB)/$(WPFILE_SONAME): $(LIB_OBJ) libwpfile/libwpfile.map
+	$(CC) $(USER_CFLAGS) -shared -Wl,-soname,$(WPFILE_SONAME) -Wl,-z,defs \
+		-Wl,--version-script=libwpfile/libwpfile.map $(LDFLAGS) \
+		-o $@ $(LIB_OBJ)
+
+$(LIB)/libwpfile.so: | $(LIB)/$(WPFILE_SONAME)
+	@ln -sf $(WPFILE_SONAME) $@
+
+# The prefix may have changed since the last time.
+$(LIB)/libwpfile.pc: libwpfile/libwpfile.pc.in user-force
+	@mkdir -p $(@D)
+	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
+		-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+		-e 's|@VERSION@|$(WPFILE_VERSION)|' $< >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+user-force:
+
+install-lib: lib $(BUILD)/man/libwpfile.3
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig \
+		$(DESTDIR)$(INCLUDEDIR)/linux $(DESTDIR)$(MANDIR)/man3
+	$(INSTALL) -m 644 $(LIB)/libwpfile.a $(DESTDIR)$(LIBDIR)/
+	$(INSTALL) -m 755 $(LIB)/$(WPFILE_SONAME) $(DESTDIR)$(LIBDIR)/
+	ln -sf $(WPFILE_SONAME) $(DESTDIR)$(LIBDIR)/libwpfile.so
+	$(INSTALL) -m 644 $(LIB)/libwpfile.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
+	$(INSTALL) -m 644 libwpfile/include/wpfile.h $(DESTDIR)$(INCLUDEDIR)/
+	$(INSTALL) -m 644 uapi/linux/wpfile.h $(DESTDIR)$(INCLUDEDIR)/linux/
+	$(INSTALL) -m 644 $(BUILD)/man/libwpfile.3 $(DESTDIR)$(MANDIR)/man3/
+
+man: $(BUILD)/man/libwpfile.3
+
+$(BUILD)/man/libwpfile.3: libwpfile/libwpfile.3.scd
+	@mkdir -p $(@D)
+	$(SCDOC) <$< >$@.new && mv $@.new $@
+
+# Unit tests of library and command, in one program.  System calls that only
+# the kernel with wpfile answers are replaced.
+UNIT		:= $(BUILD)/tests/unit
+UNIT_SRC	:= $(wildcard libwpfile/tests/*.c)
+UNIT_OBJ	:= $(UNIT_SRC:libwpfile/tests/%.c=$(UNIT)/%.o)
+UNIT_WRAP	:= -Wl,--wrap=ioctl,--wrap=pread64
+CMOCKA_LIBS	 = $(shell $(PKG_CONFIG) --libs cmocka)
+
+unit-tests: $(UNIT)/user-unit $(UNIT)/header-c99.o $(UNIT)/header-c++.o
+
+$(UNIT)/%.o: libwpfile/tests/%.c libwpfile/libwpfile.mk
+	$(USER_COMPILE) -Ilibwpfile/src -Ictl -c -o $@ $<
+
+$(UNIT)/user-unit: $(UNIT_OBJ) $(BUILD)/ctl/parse.o $(LIB)/libwpfile.a
+	$(CC) $(USER_CFLAGS) $(UNIT_WRAP) -o $@ $^ $(CMOCKA_LIBS) -lpthread
+
+$(UNIT)/header-c99.o: libwpfile/include/wpfile.h uapi/linux/wpfile.h
+	@mkdir -p $(@D)
+	$(CC) -std=c99 -pedantic -Wall -Wextra -Werror -Iuapi -x c -c -o $@ $<
+
+$(UNIT)/header-c++.o: libwpfile/include/wpfile.h uapi/linux/wpfile.h
+	@mkdir -p $(@D)
+	$(CXX) -std=c++11 -Wall -Wextra -Werror -Iuapi -x c++ -c -o $@ $<
+
+-include $(LIB_OBJ:.o=.d) $(UNIT_OBJ:.o=.d)
