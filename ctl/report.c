@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What went wrong, and what to do: one line, and the exit code. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl.h"
+
+struct meaning {
+	int err;
+	int code;
+	const char *hint;
+};
+
+static const struct meaning meanings[] = {
+	{ ENOSYS, CTL_NO_KERNEL,
+	  "boot a kernel built with CONFIG_WPFILE=y; wpfilectl check tells" },
+	{ EACCES, CTL_NOT_PERMITTED,
+	  "run as root, or as the owner of the process and the file" },
+	{ EPERM, CTL_NOT_PERMITTED,
+	  "run as root, or as the owner of the process and the file" },
+	{ ESRCH, CTL_NOT_FOUND, "name a running process" },
+	{ ENOENT, CTL_NOT_FOUND, "check the name" },
+	{ ENOTTY, CTL_FAILED,
+	  "name a memfd, a file on tmpfs, or a shared mapping" },
+	{ EOPNOTSUPP, CTL_FAILED, "this kernel cannot do it for this file" },
+	{ EBUSY, CTL_FAILED,
+	  "the file has all the monitors that it may have; see wpfilectl stat" },
+	{ EIO, CTL_FAILED, "the kernel's log may tell more" },
+	{ ENOMEM, CTL_FAILED, "free some memory and try again" },
+	{ ENOSPC, CTL_FAILED, "free some space and try again" },
+	{ ESTALE, CTL_FAILED, "it changed meanwhile: try again" },
+};
+
+const char *report_verb;
+
+static const char *text_of(int err)
+{
+	if (err == ENOSYS)
+		return "this kernel has no wpfile";
+	if (err == ENOTTY)
+		return "not shared memory";
+	return strerror(err);
+}
+
+/* In one write, so that lines of several programs do not mix. */
+static void print_line(const char *text, const char *hint, const char *format,
+		       va_list ap)
+{
+	char *what = NULL;
+
+	if (vasprintf(&what, format, ap) < 0)
+		what = NULL;
+	fprintf(stderr, "wpfilectl: %s%s%s%s%s%s%s\n",
+		report_verb ? report_verb : "", report_verb ? ": " : "",
+		what ? what : format, text ? ": " : "", text ? text : "",
+		hint ? ": " : "", hint ? hint : "");
+	free(what);
+}
+
+int fail_usage(const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	print_line(NULL, NULL, format, ap);
+	va_end(ap);
+	return CTL_USAGE;
+}
+
+int fail_hint(int code, const char *hint, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	print_line(NULL, hint, format, ap);
+	va_end(ap);
+	return code;
+}
+
+/*
+ * A file that is no shared memory and a kernel that has no wpfile answer alike.
+ */
+static int which_enotty(void)
+{
+	struct wpfile_query query = { .size = sizeof(query) };
+
+	return wpfile_query_system(&query) == -ENOSYS ? ENOSYS : ENOTTY;
+}
+
+int fail_errno(int err, const char *format, ...)
+{
+	const struct meaning *end = meanings +
+				    sizeof(meanings) / sizeof(meanings[0]);
+	const struct meaning *m;
+	va_list ap;
+
+	if (err < 0)
+		err = -err;
+	if (err == ENOTTY)
+		err = which_enotty();
+	for (m = meanings; m < end && m->err != err; m++)
+		;
+	va_start(ap, format);
+	print_line(text_of(err), m < end ? m->hint : NULL, format, ap);
+	va_end(ap);
+	return m < end ? m->code : CTL_FAILED;
+}
+
+int print_json(FILE *to, json_t *json)
+{
+	int ret = CTL_OK;
+
+	if (!json)
+		return fail_errno(ENOMEM, "cannot print the result");
+	if (json_dumpf(json, to, JSON_COMPACT) || putc('\n', to) == EOF)
+		ret = fail_hint(CTL_FAILED, NULL, "cannot print the result");
+	json_decref(json);
+	return ret;
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Which file: --pid with --fd or --map, or --path. */
+#include <errno.h>
+
+#include "ctl.h"
+
+#define CANDIDATES 20
+
+int target_check(const struct args *args)
+{
+	bool by_pid = args->pid >= 0 || args->fd >= 0 || args->map;
+
+	if (!by_pid && !args->path)
+		return fail_usage("no file: use --pid with --fd or --map, or --path");
+	if (by_pid && args->path)
+		return fail_usage("--path goes without --pid, --fd and --map");
+	if (by_pid && args->pid < 0)
+		return fail_usage("--fd and --map need --pid");
+	if (by_pid && (args->fd >= 0) == !!args->map)
+		return fail_usage("--pid needs one of --fd and --map");
+	return CTL_OK;
+}
+
+const char *target_name(const struct args *args, char *buffer, size_t size)
+{
+	if (args->path)
+		snprintf(buffer, size, "%s", args->path);
+	else if (args->map)
+		snprintf(buffer, size, "process %d, mapping %s", args->pid,
+			 args->map);
+	else
+		snprintf(buffer, size, "process %d, descriptor %d", args->pid,
+			 args->fd);
+	return buffer;
+}
+
+static int list_candidate(const struct wpfile_map *map, void *data)
+{
+	unsigned int *nr = data;
+
+	if ((*nr)++ == CANDIDATES) {
+		fprintf(stderr, "  ...\n");
+		return 1;
+	}
+	fprintf(stderr, "  %llx-%llx  device %02x:%02x  inode %llu  %s\n",
+		(unsigned long long)map->start, (unsigned long long)map->end,
+		map->dev_major, map->dev_minor, (unsigned long long)map->inode,
+		map->name);
+	return 0;
+}
+
+static int fail_ambiguous(const struct args *args, const char *name)
+{
+	unsigned int nr = 0;
+	int code;
+
+	code = fail_hint(CTL_FAILED, "choose one by its address, --map START-END",
+			 "%s: several files have this name", name);
+	wpfile_each_map(args->pid, args->map, list_candidate, &nr);
+	return code;
+}
+
+static int fail_open(const struct args *args, int err)
+{
+	char buffer[256];
+	const char *name = target_name(args, buffer, sizeof(buffer));
+
+	if (err == -ENOTUNIQ)
+		return fail_ambiguous(args, name);
+	if (err == -ENOENT && args->map)
+		return fail_hint(CTL_NOT_FOUND,
+				 "/proc/PID/maps shows the names of mappings",
+				 "%s: no such shared mapping", name);
+	if (err == -ENOENT && args->fd >= 0)
+		return fail_hint(CTL_NOT_FOUND,
+				 "/proc/PID/fd shows the descriptors",
+				 "%s: no such descriptor", name);
+	if (err == -EPERM && args->map)
+		return fail_hint(CTL_NOT_PERMITTED,
+				 "needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN: run as root",
+				 "%s: not permitted", name);
+	return fail_errno(err, "%s", name);
+}
+
+int target_open(const struct args *args, struct wpfile_target **ret_target)
+{
+	int ret;
+
+	if (args->path)
+		ret = wpfile_target_open_path(args->path, ret_target);
+	else if (args->map)
+		ret = wpfile_target_open_pid_map(args->pid, args->map,
+						 ret_target);
+	else
+		ret = wpfile_target_open_pid_fd(args->pid, args->fd,
+						ret_target);
+	return ret ? fail_open(args, ret) : CTL_OK;
+}
