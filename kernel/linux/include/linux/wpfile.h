@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * wpfile: hooks in the rest of mm.  See mm/wpfile/file.c for how it works.
+ *
+ * With no monitor in the system, each hook is a no-op of a static key.  A file
+ * is armed (AS_WPFILE) while it has monitors.
+ */
+#ifndef _LINUX_WPFILE_H
+#define _LINUX_WPFILE_H
+
+#include <linux/fs.h>
+#include <linux/jump_label_ratelimit.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+
+#ifdef CONFIG_WPFILE
+
+extern struct static_key_false_deferred wpfile_key;
+
+static inline bool wpfile_armed(struct address_space *mapping)
+{
+	return static_branch_unlikely(&wpfile_key.key) &&
+	       test_bit(AS_WPFILE, &mapping->flags);
+}
+
+static inline bool wpfile_vma_armed(struct vm_area_struct *vma)
+{
+	return static_branch_unlikely(&wpfile_key.key) &&
+	       (vma->vm_flags & VM_SHARED) && vma->vm_file &&
+	       wpfile_armed(vma->vm_file->f_mapping);
+}
+
+pte_t __wpfile_filter_ptes(struct vm_area_struct *vma, unsigned long addr,
+			   pte_t pte, unsigned int nr);
+pmd_t __wpfile_filter_pmd(struct vm_area_struct *vma, unsigned long addr,
+			  pmd_t pmd);
+bool __wpfile_wants_ptes(struct vm_fault *vmf);
+bool __wpfile_protected(struct vm_fault *vmf);
+vm_fault_t __wpfile_write_fault(struct vm_fault *vmf);
+vm_fault_t __wpfile_wp_huge_pmd(struct vm_fault *vmf);
+int __wpfile_write(struct inode *inode, loff_t pos, size_t len);
+int __wpfile_discard(struct inode *inode, loff_t pos, loff_t len);
+int __wpfile_resize(struct inode *inode, loff_t size);
+int wpfile_fill_begin(struct inode *inode, pgoff_t index);
+void wpfile_fill_end(struct inode *inode);
+bool wpfile_truncate_begin(struct inode *inode, loff_t start, loff_t end);
+void wpfile_truncate_end(struct inode *inode, bool begun);
+void wpfile_evict(struct inode *inode);
+long wpfile_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+#define wpfile_compat_ioctl compat_ptr_ioctl
+
+/*
+ * Filters: what may be installed in a page table, write bit cleared where a
+ * monitor protects the page.  Called under the page table lock.
+ */
+static inline pte_t wpfile_filter_ptes(struct vm_area_struct *vma,
+				       unsigned long addr, pte_t pte,
+				       unsigned int nr)
+{
+	if (wpfile_vma_armed(vma) && pte_write(pte))
+		return __wpfile_filter_ptes(vma, addr, pte, nr);
+	return pte;
+}
+
+static inline pte_t wpfile_filter_pte(struct vm_area_struct *vma,
+				      unsigned long addr, pte_t pte)
+{
+	return wpfile_filter_ptes(vma, addr, pte, 1);
+}
+
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+static inline pmd_t wpfile_filter_pmd(struct vm_area_struct *vma,
+				      unsigned long addr, pmd_t pmd)
+{
+	if (wpfile_vma_armed(vma) && pmd_write(pmd))
+		return __wpfile_filter_pmd(vma, addr, pmd);
+	return pmd;
+}
+#endif
+
+/* Must a write fault be served with PTEs, since not all of a PMD may be written? */
+static inline bool wpfile_wants_ptes(struct vm_fault *vmf)
+{
+	return wpfile_vma_armed(vmf->vma) && __wpfile_wants_ptes(vmf);
+}
+
+/*
+ * The fault gate: before a write fault makes a page writable.  No lock held but
+ * that of the fault.  Returns 0 to go on.
+ */
+static inline vm_fault_t wpfile_write_fault(struct vm_fault *vmf)
+{
+	return wpfile_vma_armed(vmf->vma) ? __wpfile_write_fault(vmf) : 0;
+}
+
+/* Is the fault gate needed?  Called under the page table lock. */
+static inline bool wpfile_protected(struct vm_fault *vmf)
+{
+	return wpfile_vma_armed(vmf->vma) && __wpfile_protected(vmf);
+}
+
+/* A write to a huge page mapped read-only: VM_FAULT_FALLBACK to split it. */
+static inline vm_fault_t wpfile_wp_huge_pmd(struct vm_fault *vmf)
+{
+	return wpfile_vma_armed(vmf->vma) ? __wpfile_wp_huge_pmd(vmf) :
+					    VM_FAULT_FALLBACK;
+}
+
+/*
+ * File gates: before a system call changes content.  The inode lock is held;
+ * i_size and the content are still old.  -EINTR after a fatal signal.
+ */
+static inline int wpfile_write(struct inode *inode, loff_t pos, size_t len)
+{
+	return wpfile_armed(inode->i_mapping) ?
+	       __wpfile_write(inode, pos, len) : 0;
+}
+
+static inline int wpfile_discard(struct inode *inode, loff_t pos, loff_t len)
+{
+	return wpfile_armed(inode->i_mapping) ?
+	       __wpfile_discard(inode, pos, len) : 0;
+}
+
+static inline int wpfile_resize(struct inode *inode, loff_t size)
+{
+	return wpfile_armed(inode->i_mapping) ? __wpfile_resize(inode, size) : 0;
+}
+
+#else /* !CONFIG_WPFILE */
+
+static inline pte_t wpfile_filter_ptes(struct vm_area_struct *vma,
+				       unsigned long addr, pte_t pte,
+				       unsigned int nr)
+{
+	return pte;
+}
+
+static inline pte_t wpfile_filter_pte(struct vm_area_struct *vma,
+				      unsigned long addr, pte_t pte)
+{
+	return pte;
+}
+
+static inline pmd_t wpfile_filter_pmd(struct vm_area_struct *vma,
+				      unsigned long addr, pmd_t pmd)
+{
+	return pmd;
+}
+
+static inline bool wpfile_wants_ptes(struct vm_fault *vmf)
+{
+	return false;
+}
+
+static inline vm_fault_t wpfile_write_fault(struct vm_fault *vmf)
+{
+	return 0;
+}
+
+static inline bool wpfile_protected(struct vm_fault *vmf)
+{
+	return false;
+}
+
+static inline vm_fault_t wpfile_wp_huge_pmd(struct vm_fault *vmf)
+{
+	return VM_FAULT_FALLBACK;
+}
+
+static inline int wpfile_write(struct inode *inode, loff_t pos, size_t len)
+{
+	return 0;
+}
+
+static inline int wpfile_discard(struct inode *inode, loff_t pos, loff_t len)
+{
+	return 0;
+}
+
+static inline int wpfile_resize(struct inode *inode, loff_t size)
+{
+	return 0;
+}
+
+static inline int wpfile_fill_begin(struct inode *inode, pgoff_t index)
+{
+	return 0;
+}
+
+static inline void wpfile_fill_end(struct inode *inode)
+{
+}
+
+static inline bool wpfile_truncate_begin(struct inode *inode, loff_t start,
+					 loff_t end)
+{
+	return false;
+}
+
+static inline void wpfile_truncate_end(struct inode *inode, bool begun)
+{
+}
+
+static inline void wpfile_evict(struct inode *inode)
+{
+}
+
+#define wpfile_ioctl		NULL
+#define wpfile_compat_ioctl	NULL
+
+#endif /* CONFIG_WPFILE */
+
+#endif /* _LINUX_WPFILE_H */

@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * wpfile: write protection that belongs to a file in shared memory.
+ *
+ * The rule
+ *
+ *   A page table entry may be writable only while no monitor protects its page.
+ *
+ * The state is in the pagesets of the monitors, one bit a page (pageset.c).
+ * Page tables and VMAs hold none; they are a cache of the rule, and may be
+ * zapped, migrated, collapsed, swapped, forked and moved at will.
+ *
+ *   filters (filter.c)	stand wherever core mm makes an entry writable, and keep
+ *			it read-only while the page is protected
+ *   the walker (walk.c) makes existing entries read-only when bits are set
+ *   gates (gate.c)	stand before each change of content, by a fault or by a
+ *			system call, and do what the mode says: for TRACK clear the
+ *			bit, for CAPTURE keep the content first (capture.c)
+ *   the cut (cut.c)	sets bits and walks, such that there is an instant at which
+ *			nothing of a range can be stored to by anyone
+ *
+ * Objects
+ *
+ *   struct wpfile_file	one for each inode that ever had a monitor.  Freed when
+ *			the inode is evicted, which no mark outlives.
+ *   struct wpfile_mon	behind the file descriptor.  @users counts open files:
+ *			one for a monitor, whose file descriptor has one file
+ *			however often it is duplicated; one for each opening of a
+ *			snapshot and each of its VMAs' files.  @ref counts what
+ *			needs its memory.
+ *   struct wpfile_mark	ties the two together.  Gates find marks by the list of
+ *			the file, under RCU, and hold a reference while they
+ *			work for them, since that sleeps.
+ *
+ * Ways to die
+ *
+ *   - The last file of a monitor is closed, by close(), exit, or kill: the mark
+ *     leaves the list.  From then on nothing sees its bits but filters and gates
+ *     that found it before: a filter at worst keeps an entry read-only for
+ *     nothing, until its next write fault; a gate completes its capture for
+ *     nobody.  The path is let go at once, so that a file system can be unmounted
+ *     after the close(); with the last reference, and after an RCU grace period,
+ *     the pageset and the shadow.
+ *   - The processes that map the file exit: nothing here notices.
+ *   - The file is unlinked, its last descriptor closed: the mark's path keeps the
+ *     inode and its content until the monitor is closed.  A mount with a monitor
+ *     is busy, as it is with an open file.
+ *   - The inode is evicted: nobody maps it, has it open or monitors it.
+ *
+ * Locks, outermost first
+ *
+ *   wpfile_mon.op
+ *     inode lock
+ *       mmap_lock or VMA lock (faults of write()'s buffer; the fault gate)
+ *         invalidate_lock of the mapping
+ *           wpfile_file.lock		(after the inode lock, if that is held)
+ *           folio lock of the file
+ *             folio lock of the shadow
+ *           wpfile_pageset.lock
+ *           i_mmap_rwsem
+ *             page table locks
+ *
+ * Arming
+ *
+ * With the first mark a file gets AS_WPFILE, and the static key is raised.  Code
+ * that tested either before and was told "not armed" may still be about to act
+ * on it.  Under a page table lock that is waited for by an RCU grace period,
+ * before the first bit can be set; with the inode lock or invalidate_lock held,
+ * by whoever sets bits, since he takes both.  Every test is in one of these.
+ */
+#include <linux/memcontrol.h>
+#include <linux/namei.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "wpfile.h"
+
+DEFINE_STATIC_KEY_DEFERRED_FALSE(wpfile_key, HZ);
+
+/* Locks out every gate of the file: no page can be written for the first time. */
+int wpfile_lock_gates(struct inode *inode)
+{
+	int err = inode_lock_killable(inode);
+
+	if (err)
+		return -EINTR;
+	err = down_write_killable(&inode->i_mapping->invalidate_lock);
+	if (err)
+		inode_unlock(inode);
+	return err ? -EINTR : 0;
+}
+
+void wpfile_unlock_gates(struct inode *inode)
+{
+	filemap_invalidate_unlock(inode->i_mapping);
+	inode_unlock(inode);
+}
+
+/* What the inode has for monitors; NULL without memory. */
+struct wpfile_file *wpfile_file_get(struct inode *inode)
+{
+	struct wpfile_file *file = wpfile_of(inode), *old;
+
+	if (file)
+		return file;
+	file = kzalloc(sizeof(*file), GFP_KERNEL_ACCOUNT);
+	if (!file)
+		return NULL;
+	file->inode = inode;
+	mutex_init(&file->lock);
+	INIT_LIST_HEAD(&file->marks);
+	/* Somebody else may make the first monitor at the same time. */
+	old = cmpxchg(&SHMEM_I(inode)->wpfile, NULL, file);
+	if (old)
+		kfree(file);
+	return old ?: file;
+}
+
+void wpfile_evict(struct inode *inode)
+{
+	struct wpfile_file *file = wpfile_of(inode);
+
+	if (!file)
+		return;
+	WARN_ON_ONCE(!list_empty(&file->marks));
+	SHMEM_I(inode)->wpfile = NULL;
+	mutex_destroy(&file->lock);
+	kfree(file);
+}
+
+static unsigned int nr_marks(struct wpfile_file *file)
+{
+	unsigned int mode, nr = 0;
+
+	for (mode = 0; mode < WPFILE_NR_MODES; mode++)
+		nr += file->nr[mode];
+	return nr;
+}
+
+void wpfile_count(struct wpfile_file *file, u32 nr[WPFILE_NR_MODES])
+{
+	guard(mutex)(&file->lock);
+	memcpy(nr, file->nr, sizeof(file->nr));
+}
+
+/* Strongest mode first: what a gate has to do first, it finds first. */
+static void list_add_by_mode(struct wpfile_mark *mark, struct list_head *marks)
+{
+	struct wpfile_mark *next;
+
+	list_for_each_entry(next, marks, list)
+		if (next->mon->mode <= mark->mon->mode)
+			break;
+	list_add_tail_rcu(&mark->list, &next->list);
+}
+
+static int attach(struct wpfile_mark *mark)
+{
+	struct wpfile_file *file = mark->file;
+	bool first;
+
+	guard(mutex)(&file->lock);
+	if (nr_marks(file) >= WPFILE_MAX_MONITORS)
+		return -EBUSY;
+	first = list_empty(&file->marks);
+	list_add_by_mode(mark, &file->marks);
+	file->nr[mark->mon->mode]++;
+	if (first) {
+		static_branch_inc(&wpfile_key.key);
+		set_bit(AS_WPFILE, &file->inode->i_mapping->flags);
+		/* See "Arming" at the top. */
+		synchronize_rcu_expedited();
+	}
+	return 0;
+}
+
+static void detach(struct wpfile_mark *mark)
+{
+	struct wpfile_file *file = mark->file;
+	bool last;
+
+	scoped_guard(mutex, &file->lock) {
+		list_del_rcu(&mark->list);
+		file->nr[mark->mon->mode]--;
+		last = list_empty(&file->marks);
+		if (last)
+			clear_bit(AS_WPFILE, &file->inode->i_mapping->flags);
+	}
+	if (last)
+		static_branch_slow_dec_deferred(&wpfile_key);
+}
+
+static void mon_put(struct wpfile_mon *mon)
+{
+	if (!refcount_dec_and_test(&mon->ref))
+		return;
+	mem_cgroup_put(mon->memcg);
+	mutex_destroy(&mon->op);
+	kfree_rcu(mon, rcu);
+}
+
+static void mark_free(struct work_struct *work)
+{
+	struct wpfile_mark *mark = container_of(to_rcu_work(work),
+						struct wpfile_mark, free);
+
+	wpfile_pageset_destroy(&mark->pages);
+	if (mark->shadow)
+		fput(mark->shadow);
+	mon_put(mark->mon);
+	kfree(mark);
+}
+
+void wpfile_mark_put(struct wpfile_mark *mark)
+{
+	if (refcount_dec_and_test(&mark->ref))
+		queue_rcu_work(system_unbound_wq, &mark->free);
+}
+
+static struct wpfile_mark *mark_new(struct wpfile_mon *mon, struct file *target)
+{
+	struct inode *inode = file_inode(target);
+	struct wpfile_mark *mark;
+
+	mark = kzalloc(sizeof(*mark), GFP_KERNEL_ACCOUNT);
+	if (!mark)
+		return NULL;
+	mark->file = wpfile_file_get(inode);
+	if (!mark->file) {
+		kfree(mark);
+		return NULL;
+	}
+	refcount_set(&mark->ref, 1);
+	mark->mon = mon;
+	refcount_inc(&mon->ref);
+	mark->path = target->f_path;
+	path_get(&mark->path);
+	mark->size = i_size_read(inode);
+	wpfile_pageset_init(&mark->pages);
+	INIT_RCU_WORK(&mark->free, mark_free);
+	return mark;
+}
+
+/*
+ * The monitor lets go.  Gates that are still at work for the mark are gates of
+ * its inode, and hold that by themselves.
+ */
+static void mark_drop(struct wpfile_mark *mark)
+{
+	path_put(&mark->path);
+	wpfile_mark_put(mark);
+}
+
+static int mark_attach(struct wpfile_mark *mark)
+{
+	int err = 0;
+
+	if (mark->mon->mode == WPFILE_CAPTURE)
+		err = wpfile_shadow_open(mark);
+	return err ?: attach(mark);
+}
+
+/**
+ * wpfile_mon_new - make a monitor of a file, with nothing protected
+ * @target: the file
+ * @mode: WPFILE_TRACK or WPFILE_CAPTURE
+ * @capture_limit: bytes, 0 for none
+ *
+ * Return: the monitor with one user, -EBUSY or -ENOMEM.
+ */
+struct wpfile_mon *wpfile_mon_new(struct file *target, u32 mode,
+				  u64 capture_limit)
+{
+	struct wpfile_mon *mon;
+	int err = -ENOMEM;
+
+	mon = kzalloc(sizeof(*mon), GFP_KERNEL_ACCOUNT);
+	if (!mon)
+		return ERR_PTR(-ENOMEM);
+	refcount_set(&mon->ref, 1);
+	refcount_set(&mon->users, 1);
+	mon->mode = mode;
+	mon->capture_limit = capture_limit ? capture_limit >> PAGE_SHIFT :
+					     ULONG_MAX;
+	mon->memcg = get_mem_cgroup_from_mm(current->mm);
+	mutex_init(&mon->op);
+	spin_lock_init(&mon->lock);
+	init_waitqueue_head(&mon->wait);
+
+	mon->mark = mark_new(mon, target);
+	if (!mon->mark)
+		goto put_mon;
+	err = mark_attach(mon->mark);
+	if (err)
+		goto put_mark;
+	return mon;
+
+put_mark:
+	mark_drop(mon->mark);
+put_mon:
+	mon_put(mon);
+	return ERR_PTR(err);
+}
+
+/* A file of the monitor is gone. */
+void wpfile_mon_release(struct wpfile_mon *mon)
+{
+	struct file *shadow = mon->mark->shadow;
+
+	if (!refcount_dec_and_test(&mon->users))
+		return;
+	/* Openings of the snapshot that are late find a monitor without users. */
+	if (shadow && wpfile_of(file_inode(shadow)))
+		WRITE_ONCE(wpfile_of(file_inode(shadow))->snapshot, NULL);
+	detach(mon->mark);
+	mark_drop(mon->mark);
+	mon_put(mon);
+}
+
+/**
+ * wpfile_next_mark - who must act before pages may be written?
+ * @file: the file
+ * @index: the first page; on return the first one that a mark protects
+ * @last: the last page
+ *
+ * Return: the mark of the strongest mode that protects *@index, with a
+ * reference; NULL if no page up to @last is protected.
+ */
+struct wpfile_mark *wpfile_next_mark(struct wpfile_file *file, pgoff_t *index,
+				     pgoff_t last)
+{
+	struct wpfile_mark *mark, *found = NULL;
+	pgoff_t first = *index, end = last, at;
+
+	guard(rcu)();
+	list_for_each_entry_rcu(mark, &file->marks, list) {
+		at = wpfile_pageset_next_set(&mark->pages, first, end);
+		/* Of equals, the one that came first is the strongest. */
+		if (at > end || !refcount_inc_not_zero(&mark->ref))
+			continue;
+		if (found)
+			wpfile_mark_put(found);
+		found = mark;
+		*index = at;
+		if (at == first)
+			break;
+		end = at - 1;
+	}
+	return found;
+}

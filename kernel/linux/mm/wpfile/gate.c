@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Gates: what happens before the content of a file changes.
+ *
+ * Every gate holds either the inode lock or invalidate_lock (shared suffices)
+ * from before it looks at the bits until it has dealt with them, so that it never
+ * runs while bits are being set, and not between the setting of bits and the
+ * instant of a cut (cut.c).  What follows the gate:
+ *
+ *   a fault		drops the lock, and then installs an entry that the filter
+ *			looks at: bits set in between are seen there
+ *   write(), punch	keep the inode lock until the content has changed
+ *   fill, truncate	keep invalidate_lock until the content has changed, since
+ *			UFFDIO_COPY and drivers come without the inode lock
+ *
+ * A gate never fails the write and never waits for user space.
+ */
+#define CREATE_TRACE_POINTS
+#include <trace/events/wpfile.h>
+#undef CREATE_TRACE_POINTS
+
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/xarray.h>
+
+#include "wpfile.h"
+
+/* TRACK: what was written is what is not protected. */
+static void track(struct wpfile_mark *mark, pgoff_t index)
+{
+	struct mem_cgroup *old = set_active_memcg(mark->mon->memcg);
+
+	if (wpfile_pageset_prepare(&mark->pages, index, WPFILE_GFP))
+		wpfile_pageset_lose(&mark->pages);
+	else
+		wpfile_pageset_clear_page(&mark->pages, index);
+	set_active_memcg(old);
+}
+
+static void (*const before_write[])(struct wpfile_mark *mark, pgoff_t index) = {
+	[WPFILE_TRACK]		= track,
+	[WPFILE_CAPTURE]	= wpfile_capture,
+};
+
+/* Does for one mark what its mode says, after which the page's bit is clear. */
+void wpfile_before_write(struct wpfile_mark *mark, pgoff_t index)
+{
+	trace_wpfile_write(mark->file->inode, mark->mon->mode, index);
+	before_write[mark->mon->mode](mark, index);
+}
+
+/* Lets a range be written.  -EINTR, if @killable, with all that is done good. */
+static int open_gate(struct inode *inode, pgoff_t first, pgoff_t last,
+		     bool killable)
+{
+	struct wpfile_file *file = wpfile_of(inode);
+	struct wpfile_mark *mark;
+
+	while (first <= last &&
+	       (mark = wpfile_next_mark(file, &first, last))) {
+		wpfile_before_write(mark, first);
+		wpfile_mark_put(mark);
+		if (killable && fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
+}
+
+/* Down, as far as the kind of fault allows. */
+static bool lock_for_fault(struct vm_fault *vmf, struct address_space *mapping)
+{
+	if ((vmf->flags & FAULT_FLAG_USER) && (vmf->flags & FAULT_FLAG_KILLABLE))
+		return !down_read_killable(&mapping->invalidate_lock);
+	filemap_invalidate_lock_shared(mapping);
+	return true;
+}
+
+vm_fault_t __wpfile_write_fault(struct vm_fault *vmf)
+{
+	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
+
+	if (!__wpfile_protected(vmf))
+		return 0;
+	/* A cut is on its way: it is short, and nothing changes before it ends. */
+	if (!lock_for_fault(vmf, mapping))
+		return VM_FAULT_NOPAGE;
+	open_gate(mapping->host, vmf->pgoff, vmf->pgoff, false);
+	filemap_invalidate_unlock_shared(mapping);
+	return 0;
+}
+
+/*
+ * The file grows: bytes beyond its end, which a mapping may have written, become
+ * content.  A capture knows nothing beyond the end at its cut.
+ */
+static void grow(struct inode *inode, loff_t size)
+{
+	pgoff_t first = i_size_read(inode) >> PAGE_SHIFT;
+	pgoff_t last = wpfile_pages(size) - 1;
+	struct wpfile_file *file = wpfile_of(inode);
+	struct wpfile_mark *mark;
+
+	if (size <= i_size_read(inode))
+		return;
+	guard(mutex)(&file->lock);
+	list_for_each_entry(mark, &file->marks, list) {
+		if (mark->mon->mode != WPFILE_TRACK)
+			continue;
+		if (wpfile_pageset_reserve(&mark->pages, first, last,
+					   WPFILE_GFP))
+			wpfile_pageset_lose(&mark->pages);
+		else
+			wpfile_pageset_clear(&mark->pages, first, last);
+	}
+}
+
+int __wpfile_write(struct inode *inode, loff_t pos, size_t len)
+{
+	if (!len)
+		return 0;
+	grow(inode, pos + len);
+	return open_gate(inode, pos >> PAGE_SHIFT,
+			 (pos + len - 1) >> PAGE_SHIFT, true);
+}
+
+/* The first index of [first, last] with a page or a swap entry, or last + 1. */
+pgoff_t wpfile_next_present(struct address_space *mapping, pgoff_t first,
+			    pgoff_t last)
+{
+	unsigned long index = first;
+
+	return xa_find(&mapping->i_pages, &index, last, XA_PRESENT) ?
+	       index : last + 1;
+}
+
+/*
+ * Pages are about to become zeros or to go.  Holes stay as they are, so their
+ * bits do too: one that is filled in meanwhile is zeros, or has passed a gate.
+ */
+static int discard(struct inode *inode, pgoff_t first, pgoff_t last,
+		   bool killable)
+{
+	struct wpfile_file *file = wpfile_of(inode);
+	struct wpfile_mark *mark;
+	pgoff_t present;
+
+	while (first <= last &&
+	       (mark = wpfile_next_mark(file, &first, last))) {
+		present = wpfile_next_present(inode->i_mapping, first, last);
+		if (present == first)
+			wpfile_before_write(mark, first);
+		wpfile_mark_put(mark);
+		first = present;
+		if (killable && fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
+}
+
+int __wpfile_discard(struct inode *inode, loff_t pos, loff_t len)
+{
+	return discard(inode, pos >> PAGE_SHIFT, (pos + len - 1) >> PAGE_SHIFT,
+		       true);
+}
+
+int __wpfile_resize(struct inode *inode, loff_t size)
+{
+	if (size < i_size_read(inode))
+		return discard(inode, size >> PAGE_SHIFT, WPFILE_LAST_PAGE,
+			       true);
+	grow(inode, size);
+	return 0;
+}
+
+/*
+ * UFFDIO_COPY and UFFDIO_ZEROPAGE add a page to the file.  The lock is taken
+ * whether the file is armed or not: it may become so before the page is in.
+ */
+int wpfile_fill_begin(struct inode *inode, pgoff_t index)
+{
+	if (down_read_killable(&inode->i_mapping->invalidate_lock))
+		return -EINTR;
+	if (wpfile_armed(inode->i_mapping))
+		open_gate(inode, index, index, false);
+	return 0;
+}
+
+void wpfile_fill_end(struct inode *inode)
+{
+	filemap_invalidate_unlock_shared(inode->i_mapping);
+}
+
+/*
+ * shmem_truncate_range() of callers that may not hold the inode lock.  An inode
+ * that is being evicted has no monitor, and comes here from reclaim too.
+ */
+bool wpfile_truncate_begin(struct inode *inode, loff_t start, loff_t end)
+{
+	pgoff_t last = end < 0 ? WPFILE_LAST_PAGE : end >> PAGE_SHIFT;
+
+	if (mapping_exiting(inode->i_mapping))
+		return false;
+	filemap_invalidate_lock_shared(inode->i_mapping);
+	if (wpfile_armed(inode->i_mapping))
+		discard(inode, start >> PAGE_SHIFT, last, false);
+	return true;
+}
+
+void wpfile_truncate_end(struct inode *inode, bool begun)
+{
+	if (begun)
+		filemap_invalidate_unlock_shared(inode->i_mapping);
+}

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Pagesets: one bit for each page of a file, sparse.
+ *
+ * A maple tree maps runs of pages to what is known of them:
+ *
+ *   nothing, or NONE	no page of the run is protected
+ *   ALL		every page of the run is protected
+ *   a chunk		512 aligned pages with a bit each
+ *
+ * A run of NONE or ALL has any bounds, so that a terabyte is one entry; the
+ * first write to it cuts a chunk out of it.  A chunk is never replaced and
+ * never freed while the pageset lives.
+ *
+ * Readers (filters under a page table lock, gates, snapshot readers) take RCU
+ * only.  Two kinds of writers:
+ *
+ *  - gates clear single bits with atomic operations, without a lock.  The first
+ *    clearing in a run of ALL makes its chunk, under @lock.
+ *  - PROTECT, UNPROTECT and SCAN set and clear runs.  They hold the inode lock
+ *    and invalidate_lock, one of which every gate holds too (at least shared):
+ *    they never meet a gate.
+ *
+ * Memory is found before a bit changes: wpfile_pageset_reserve() gives a run
+ * its own entries, after which setting and clearing it replace entries one for
+ * one and cannot fail.  Gates, which must not fail, fall back to @lost: from
+ * then on every page counts as unprotected.  TRACK so reports too much, CAPTURE
+ * has FAILED; neither says of a written page that it was not.
+ */
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/xarray.h>
+
+#include "pageset.h"
+
+#define NONE	xa_mk_value(0)
+#define ALL	xa_mk_value(1)
+
+/* The entry of a single page, and the run of pages that it stands for. */
+struct run {
+	void *entry;
+	pgoff_t first;
+	pgoff_t last;
+};
+
+static bool is_chunk(const void *entry)
+{
+	return entry && !xa_is_value(entry);
+}
+
+static pgoff_t chunk_base(pgoff_t index)
+{
+	return round_down(index, WPFILE_CHUNK_PAGES);
+}
+
+static unsigned int chunk_bit(pgoff_t index)
+{
+	return index & (WPFILE_CHUNK_PAGES - 1);
+}
+
+/* Caller holds RCU or @lock. */
+static struct run run_at(struct wpfile_pageset *ps, pgoff_t index)
+{
+	MA_STATE(mas, &ps->tree, index, index);
+	struct run run;
+
+	run.entry = mas_walk(&mas);
+	run.first = mas.index;
+	run.last = min(mas.last, WPFILE_LAST_PAGE);
+	return run;
+}
+
+static int store(struct wpfile_pageset *ps, pgoff_t first, pgoff_t last,
+		 void *entry, gfp_t gfp)
+{
+	MA_STATE(mas, &ps->tree, first, last);
+
+	lockdep_assert_held(&ps->lock);
+	return mas_store_gfp(&mas, entry, gfp);
+}
+
+void wpfile_pageset_init(struct wpfile_pageset *ps)
+{
+	mutex_init(&ps->lock);
+	mt_init_flags(&ps->tree, MT_FLAGS_USE_RCU | MT_FLAGS_LOCK_EXTERN);
+	mt_set_external_lock(&ps->tree, &ps->lock);
+	ps->lost = false;
+}
+
+/* Nobody reads or writes any more: an RCU grace period has passed. */
+void wpfile_pageset_destroy(struct wpfile_pageset *ps)
+{
+	MA_STATE(mas, &ps->tree, 0, 0);
+	void *entry;
+
+	mutex_lock(&ps->lock);
+	mas_for_each(&mas, entry, ULONG_MAX)
+		if (is_chunk(entry))
+			kfree(entry);
+	__mt_destroy(&ps->tree);
+	mutex_unlock(&ps->lock);
+	mutex_destroy(&ps->lock);
+}
+
+void wpfile_pageset_lose(struct wpfile_pageset *ps)
+{
+	WRITE_ONCE(ps->lost, true);
+	/* As after clearing a bit, see wpfile_pageset_capture_page(). */
+	smp_mb();
+}
+
+bool wpfile_pageset_test(struct wpfile_pageset *ps, pgoff_t index)
+{
+	return wpfile_pageset_next_set(ps, index, index) == index;
+}
+
+bool wpfile_pageset_captured(struct wpfile_pageset *ps, pgoff_t index)
+{
+	struct wpfile_chunk *chunk;
+
+	guard(rcu)();
+	chunk = run_at(ps, index).entry;
+	return is_chunk(chunk) && test_bit(chunk_bit(index), chunk->captured);
+}
+
+static pgoff_t chunk_next(struct wpfile_chunk *chunk, pgoff_t first,
+			  pgoff_t last, bool set)
+{
+	pgoff_t base = chunk_base(first);
+	unsigned int end = last - base + 1;
+
+	if (set)
+		return base + find_next_bit(chunk->protected, end, chunk_bit(first));
+	return base + find_next_zero_bit(chunk->protected, end, chunk_bit(first));
+}
+
+/* The first page of [first, last] whose bit is @set, or last + 1. */
+static pgoff_t next(struct wpfile_pageset *ps, pgoff_t first, pgoff_t last,
+		    bool set)
+{
+	struct run run;
+	pgoff_t end, found;
+
+	guard(rcu)();
+	if (READ_ONCE(ps->lost))
+		return set ? last + 1 : first;
+	while (first <= last) {
+		run = run_at(ps, first);
+		end = min(run.last, last);
+		if (is_chunk(run.entry)) {
+			found = chunk_next(run.entry, first, end, set);
+			if (found <= end)
+				return found;
+		} else if (set == (run.entry == ALL)) {
+			return first;
+		}
+		first = end + 1;
+	}
+	return last + 1;
+}
+
+pgoff_t wpfile_pageset_next_set(struct wpfile_pageset *ps, pgoff_t first,
+				pgoff_t last)
+{
+	return next(ps, first, last, true);
+}
+
+pgoff_t wpfile_pageset_next_clear(struct wpfile_pageset *ps, pgoff_t first,
+				  pgoff_t last)
+{
+	return next(ps, first, last, false);
+}
+
+unsigned long wpfile_pageset_count(struct wpfile_pageset *ps, pgoff_t first,
+				   pgoff_t last)
+{
+	unsigned long nr = 0;
+	pgoff_t end;
+
+	while ((first = next(ps, first, last, true)) <= last) {
+		end = next(ps, first, last, false);
+		nr += end - first;
+		first = end;
+		cond_resched();
+	}
+	return nr;
+}
+
+/**
+ * wpfile_pageset_reserve - make setting and clearing a run unable to fail
+ * @ps: the pageset; no other PROTECT, UNPROTECT or SCAN of it may run until the
+ *	run has been set or cleared
+ * @first: first page
+ * @last: last page
+ * @gfp: for the entries, at most two more than there were
+ *
+ * Return: 0 or -ENOMEM; no bit has changed.
+ */
+int wpfile_pageset_reserve(struct wpfile_pageset *ps, pgoff_t first,
+			   pgoff_t last, gfp_t gfp)
+{
+	struct run run;
+	pgoff_t end;
+	int err = 0;
+
+	guard(mutex)(&ps->lock);
+	for (; first <= last && !err; first = end + 1) {
+		run = run_at(ps, first);
+		end = min(run.last, last);
+		if (is_chunk(run.entry))
+			continue;
+		if (!run.entry || run.first < first || run.last > end)
+			err = store(ps, first, end, run.entry ?: NONE, gfp);
+	}
+	return err;
+}
+
+/* Replaces the values of a reserved run. */
+static void fill(struct wpfile_pageset *ps, pgoff_t first, pgoff_t last,
+		 bool set)
+{
+	void *value = set ? ALL : NONE;
+	struct wpfile_chunk *chunk;
+	unsigned int bit, nr;
+	struct run run;
+	pgoff_t end;
+
+	lockdep_assert_held(&ps->lock);
+	for (; first <= last; first = end + 1) {
+		run = run_at(ps, first);
+		end = min(run.last, last);
+		if (!is_chunk(run.entry)) {
+			if ((run.entry ?: NONE) != value &&
+			    WARN_ON_ONCE(store(ps, first, end, value,
+					       GFP_NOWAIT | __GFP_NOWARN)))
+				wpfile_pageset_lose(ps);
+			continue;
+		}
+		chunk = run.entry;
+		bit = chunk_bit(first);
+		nr = end - first + 1;
+		bitmap_clear(chunk->captured, bit, nr);
+		if (set)
+			bitmap_set(chunk->protected, bit, nr);
+		else
+			bitmap_clear(chunk->protected, bit, nr);
+	}
+}
+
+/* Sets the bits of a reserved run, and forgets what was captured of it. */
+void wpfile_pageset_set(struct wpfile_pageset *ps, pgoff_t first, pgoff_t last)
+{
+	guard(mutex)(&ps->lock);
+	fill(ps, first, last, true);
+}
+
+/* Clears the bits of a reserved run, and forgets what was captured of it. */
+void wpfile_pageset_clear(struct wpfile_pageset *ps, pgoff_t first,
+			  pgoff_t last)
+{
+	guard(mutex)(&ps->lock);
+	fill(ps, first, last, false);
+}
+
+/*
+ * Makes a lost pageset good again, with no page protected.  Caller excludes
+ * gates, PROTECT, UNPROTECT and SCAN.
+ */
+void wpfile_pageset_reset(struct wpfile_pageset *ps)
+{
+	struct wpfile_chunk *chunk;
+
+	MA_STATE(mas, &ps->tree, 0, 0);
+	void *entry;
+
+	guard(mutex)(&ps->lock);
+	if (!ps->lost)
+		return;
+	mas_for_each(&mas, entry, ULONG_MAX) {
+		if (is_chunk(entry)) {
+			chunk = entry;
+			bitmap_zero(chunk->protected, WPFILE_CHUNK_PAGES);
+			bitmap_zero(chunk->captured, WPFILE_CHUNK_PAGES);
+		} else if (entry == ALL) {
+			/* One for one: no memory is needed. */
+			mas_store_gfp(&mas, NONE, GFP_NOWAIT | __GFP_NOWARN);
+		}
+	}
+	WRITE_ONCE(ps->lost, false);
+}
+
+/* What the runs say of the pages around @index, as a chunk. */
+static struct wpfile_chunk *new_chunk(struct wpfile_pageset *ps, pgoff_t index,
+				      gfp_t gfp)
+{
+	pgoff_t base = chunk_base(index), last = base + WPFILE_CHUNK_PAGES - 1;
+	struct wpfile_chunk *chunk;
+	struct run run;
+	pgoff_t at, end;
+
+	chunk = kzalloc(sizeof(*chunk), gfp);
+	if (!chunk)
+		return NULL;
+	for (at = base; at <= last; at = end + 1) {
+		run = run_at(ps, at);
+		end = min(run.last, last);
+		if (run.entry == ALL)
+			bitmap_set(chunk->protected, chunk_bit(at), end - at + 1);
+		if (end == WPFILE_LAST_PAGE)
+			break;
+	}
+	return chunk;
+}
+
+/**
+ * wpfile_pageset_prepare - give a page a bit of its own
+ * @ps: the pageset
+ * @index: the page
+ * @gfp: for the chunk
+ *
+ * Return: 0 or -ENOMEM.  The bit has its old value.
+ */
+int wpfile_pageset_prepare(struct wpfile_pageset *ps, pgoff_t index, gfp_t gfp)
+{
+	pgoff_t base = chunk_base(index);
+	struct wpfile_chunk *chunk;
+	int err;
+
+	scoped_guard(rcu)
+		if (is_chunk(run_at(ps, index).entry))
+			return 0;
+	guard(mutex)(&ps->lock);
+	/* Another gate may have come first. */
+	if (is_chunk(run_at(ps, index).entry))
+		return 0;
+	chunk = new_chunk(ps, index, gfp);
+	if (!chunk)
+		return -ENOMEM;
+	err = store(ps, base, base + WPFILE_CHUNK_PAGES - 1, chunk, gfp);
+	if (err)
+		kfree(chunk);
+	return err;
+}
+
+static struct wpfile_chunk *prepared_chunk(struct wpfile_pageset *ps,
+					   pgoff_t index)
+{
+	struct wpfile_chunk *chunk = run_at(ps, index).entry;
+
+	return WARN_ON_ONCE(!is_chunk(chunk)) ? NULL : chunk;
+}
+
+/* Clears the bit of a prepared page. */
+void wpfile_pageset_clear_page(struct wpfile_pageset *ps, pgoff_t index)
+{
+	struct wpfile_chunk *chunk;
+
+	guard(rcu)();
+	chunk = prepared_chunk(ps, index);
+	if (chunk)
+		clear_bit(chunk_bit(index), chunk->protected);
+	/* As in wpfile_pageset_capture_page(). */
+	smp_mb__after_atomic();
+}
+
+/*
+ * Marks a prepared page as captured, then clears its bit.
+ *
+ * Partners: wpfile_content_read() looks at the bit, the content, the bit again,
+ * then at the mark.
+ */
+void wpfile_pageset_capture_page(struct wpfile_pageset *ps, pgoff_t index)
+{
+	struct wpfile_chunk *chunk;
+
+	guard(rcu)();
+	chunk = prepared_chunk(ps, index);
+	if (!chunk)
+		return;
+	set_bit(chunk_bit(index), chunk->captured);
+	/* The copy and its mark before the bit. */
+	smp_mb__before_atomic();
+	clear_bit(chunk_bit(index), chunk->protected);
+	/* The bit before the write that it lets through. */
+	smp_mb__after_atomic();
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests of pagesets, against a plain bitmap as the model.
+ */
+#include <kunit/test.h>
+#include <linux/prandom.h>
+#include <linux/slab.h>
+
+#include "pageset.h"
+
+#define NR_PAGES	2000
+
+struct model {
+	struct wpfile_pageset ps;
+	DECLARE_BITMAP(protected, NR_PAGES);
+	DECLARE_BITMAP(captured, NR_PAGES);
+};
+
+static int pageset_init(struct kunit *test)
+{
+	struct model *m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, m);
+	wpfile_pageset_init(&m->ps);
+	test->priv = m;
+	return 0;
+}
+
+static void pageset_exit(struct kunit *test)
+{
+	struct model *m = test->priv;
+
+	wpfile_pageset_destroy(&m->ps);
+}
+
+static void expect_same(struct kunit *test)
+{
+	struct model *m = test->priv;
+	pgoff_t i;
+
+	for (i = 0; i < NR_PAGES; i++) {
+		KUNIT_ASSERT_EQ_MSG(test, wpfile_pageset_test(&m->ps, i),
+				    test_bit(i, m->protected), "page %lu", i);
+		KUNIT_ASSERT_EQ_MSG(test, wpfile_pageset_captured(&m->ps, i),
+				    test_bit(i, m->captured), "page %lu", i);
+	}
+	KUNIT_ASSERT_EQ(test, wpfile_pageset_count(&m->ps, 0, NR_PAGES - 1),
+			bitmap_weight(m->protected, NR_PAGES));
+}
+
+static void set(struct kunit *test, pgoff_t first, pgoff_t last)
+{
+	struct model *m = test->priv;
+
+	KUNIT_ASSERT_EQ(test, 0, wpfile_pageset_reserve(&m->ps, first, last,
+							GFP_KERNEL));
+	wpfile_pageset_set(&m->ps, first, last);
+	bitmap_set(m->protected, first, last - first + 1);
+	bitmap_clear(m->captured, first, last - first + 1);
+}
+
+static void clear(struct kunit *test, pgoff_t first, pgoff_t last)
+{
+	struct model *m = test->priv;
+
+	KUNIT_ASSERT_EQ(test, 0, wpfile_pageset_reserve(&m->ps, first, last,
+							GFP_KERNEL));
+	wpfile_pageset_clear(&m->ps, first, last);
+	bitmap_clear(m->protected, first, last - first + 1);
+	bitmap_clear(m->captured, first, last - first + 1);
+}
+
+static void gate(struct kunit *test, pgoff_t index, bool capture)
+{
+	struct model *m = test->priv;
+
+	KUNIT_ASSERT_EQ(test, 0, wpfile_pageset_prepare(&m->ps, index,
+							GFP_KERNEL));
+	if (capture) {
+		wpfile_pageset_capture_page(&m->ps, index);
+		set_bit(index, m->captured);
+	} else {
+		wpfile_pageset_clear_page(&m->ps, index);
+	}
+	clear_bit(index, m->protected);
+}
+
+static void empty_set_has_no_page(struct kunit *test)
+{
+	struct model *m = test->priv;
+
+	expect_same(test);
+	KUNIT_EXPECT_EQ(test, 100, wpfile_pageset_next_clear(&m->ps, 100, 200));
+	KUNIT_EXPECT_EQ(test, 201, wpfile_pageset_next_set(&m->ps, 100, 200));
+}
+
+static void runs_keep_their_bounds(struct kunit *test)
+{
+	set(test, 3, 700);
+	expect_same(test);
+	clear(test, 100, 100);
+	clear(test, 650, 900);
+	expect_same(test);
+	set(test, 90, 110);
+	expect_same(test);
+}
+
+static void first_write_cuts_a_chunk_out_of_runs(struct kunit *test)
+{
+	set(test, 3, 700);
+	set(test, 1000, 1001);
+	gate(test, 512, false);
+	gate(test, 4, true);
+	gate(test, 1001, true);
+	gate(test, 1999, true);
+	expect_same(test);
+}
+
+static void setting_forgets_what_was_captured(struct kunit *test)
+{
+	set(test, 0, 1023);
+	gate(test, 10, true);
+	gate(test, 600, true);
+	set(test, 0, 599);
+	expect_same(test);
+	clear(test, 600, 600);
+	expect_same(test);
+}
+
+static void whole_files_are_one_run(struct kunit *test)
+{
+	struct model *m = test->priv;
+	struct wpfile_pageset *ps = &m->ps;
+
+	KUNIT_ASSERT_EQ(test, 0, wpfile_pageset_reserve(ps, 0, WPFILE_LAST_PAGE,
+							GFP_KERNEL));
+	wpfile_pageset_set(ps, 0, WPFILE_LAST_PAGE);
+	KUNIT_EXPECT_TRUE(test, wpfile_pageset_test(ps, 0));
+	KUNIT_EXPECT_TRUE(test, wpfile_pageset_test(ps, WPFILE_LAST_PAGE));
+	KUNIT_ASSERT_EQ(test, 0, wpfile_pageset_prepare(ps, WPFILE_LAST_PAGE,
+							GFP_KERNEL));
+	wpfile_pageset_clear_page(ps, WPFILE_LAST_PAGE);
+	KUNIT_EXPECT_FALSE(test, wpfile_pageset_test(ps, WPFILE_LAST_PAGE));
+	KUNIT_EXPECT_TRUE(test, wpfile_pageset_test(ps, WPFILE_LAST_PAGE - 1));
+	KUNIT_EXPECT_EQ(test, WPFILE_LAST_PAGE,
+			wpfile_pageset_next_clear(ps, 0, WPFILE_LAST_PAGE));
+	KUNIT_EXPECT_EQ(test, WPFILE_LAST_PAGE + 1,
+			wpfile_pageset_next_set(ps, WPFILE_LAST_PAGE,
+						WPFILE_LAST_PAGE));
+}
+
+static void lost_set_has_no_page_until_it_is_reset(struct kunit *test)
+{
+	struct model *m = test->priv;
+
+	set(test, 5, 1500);
+	gate(test, 700, true);
+	wpfile_pageset_lose(&m->ps);
+	bitmap_zero(m->protected, NR_PAGES);
+	expect_same(test);
+	KUNIT_EXPECT_EQ(test, 0, wpfile_pageset_next_clear(&m->ps, 0, 10));
+	wpfile_pageset_reset(&m->ps);
+	bitmap_zero(m->captured, NR_PAGES);
+	expect_same(test);
+	set(test, 6, 6);
+	expect_same(test);
+}
+
+/* Reserving needs memory; setting and clearing a reserved run never does. */
+static void random_operations_agree_with_a_bitmap(struct kunit *test)
+{
+	struct model *m = test->priv;
+	struct rnd_state rnd;
+	pgoff_t first, last;
+	int i;
+
+	prandom_seed_state(&rnd, 20251120);
+	for (i = 0; i < 3000; i++) {
+		first = prandom_u32_state(&rnd) % NR_PAGES;
+		last = first + prandom_u32_state(&rnd) % (NR_PAGES - first);
+		switch (prandom_u32_state(&rnd) % 8) {
+		case 0:
+			set(test, first, last);
+			break;
+		case 1:
+			clear(test, first, last);
+			break;
+		case 2:
+			set(test, first, min(last, first + 5));
+			break;
+		case 3:
+			clear(test, first, min(last, first + 5));
+			break;
+		default:
+			gate(test, first, i & 1);
+		}
+		KUNIT_ASSERT_FALSE(test, m->ps.lost);
+		KUNIT_ASSERT_EQ(test, find_next_bit(m->protected, last + 1, first),
+				wpfile_pageset_next_set(&m->ps, first, last));
+		KUNIT_ASSERT_EQ(test,
+				find_next_zero_bit(m->protected, last + 1, first),
+				wpfile_pageset_next_clear(&m->ps, first, last));
+		if (i % 100 == 0)
+			expect_same(test);
+	}
+	expect_same(test);
+}
+
+static struct kunit_case pageset_cases[] = {
+	KUNIT_CASE(empty_set_has_no_page),
+	KUNIT_CASE(runs_keep_their_bounds),
+	KUNIT_CASE(first_write_cuts_a_chunk_out_of_runs),
+	KUNIT_CASE(setting_forgets_what_was_captured),
+	KUNIT_CASE(whole_files_are_one_run),
+	KUNIT_CASE(lost_set_has_no_page_until_it_is_reset),
+	KUNIT_CASE(random_operations_agree_with_a_bitmap),
+	{}
+};
+
+static struct kunit_suite pageset_suite = {
+	.name = "wpfile_pageset",
+	.init = pageset_init,
+	.exit = pageset_exit,
+	.test_cases = pageset_cases,
+};
+
+kunit_test_suite(pageset_suite);

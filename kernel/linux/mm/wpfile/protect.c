@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * PROTECT and UNPROTECT: sets and clears the bits of ranges.
+ */
+#include <linux/memcontrol.h>
+#include <linux/sched/mm.h>
+
+#include "wpfile.h"
+
+/* So that setting or clearing the span cannot fail. */
+int wpfile_reserve(struct wpfile_mark *mark, struct wpfile_span span)
+{
+	struct mem_cgroup *old = set_active_memcg(mark->mon->memcg);
+	int err;
+
+	err = wpfile_pageset_reserve(&mark->pages, span.first, span.last,
+				     GFP_KERNEL_ACCOUNT);
+	set_active_memcg(old);
+	return err;
+}
+
+/*
+ * TRACK needs no instant, and holds up no writer: gates are locked out only
+ * while the bits are set.  A store by an entry that the walker has not come to
+ * yet is one from before the call returned.
+ */
+static int protect_track(struct wpfile_mark *mark, struct wpfile_span *spans,
+			 unsigned int nr)
+{
+	struct inode *inode = mark->file->inode;
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < nr && !err; i++)
+		err = wpfile_reserve(mark, spans[i]);
+	if (err)
+		return err;
+	if (wpfile_lock_gates(inode))
+		return -EINTR;
+	wpfile_pageset_reset(&mark->pages);
+	for (i = 0; i < nr; i++)
+		wpfile_pageset_set(&mark->pages, spans[i].first, spans[i].last);
+	wpfile_unlock_gates(inode);
+	/* Partner: the barrier of the filters. */
+	smp_mb();
+	for (i = 0; i < nr && !err; i++)
+		err = wpfile_walk(inode->i_mapping, spans[i], NULL);
+	/* What was not walked may be written unseen. */
+	if (err)
+		wpfile_pageset_lose(&mark->pages);
+	return err;
+}
+
+/**
+ * wpfile_protect - set the bits of ranges, and make what maps them read-only
+ * @mark: the mark; its monitor's op is held, or nobody else knows it
+ * @spans: the ranges
+ * @nr: their number
+ *
+ * Return: 0; -ENOMEM with nothing changed; -EINTR as described in the uapi.
+ */
+int wpfile_protect(struct wpfile_mark *mark, struct wpfile_span *spans,
+		   unsigned int nr)
+{
+	if (READ_ONCE(mark->failed))
+		return -EIO;
+	if (mark->mon->mode == WPFILE_CAPTURE)
+		return wpfile_cut(mark, spans, nr);
+	return protect_track(mark, spans, nr);
+}
+
+/**
+ * wpfile_unprotect - clear the bits of a range, and drop what was captured
+ * @mark: the mark; its monitor's op is held
+ * @span: the range
+ *
+ * Page tables stay as they are: the next write fault finds the bit clear.
+ *
+ * Return: 0; -ENOMEM or -EINTR with nothing changed.
+ */
+int wpfile_unprotect(struct wpfile_mark *mark, struct wpfile_span span)
+{
+	struct inode *inode = mark->file->inode;
+	int err = wpfile_reserve(mark, span);
+
+	if (err)
+		return err;
+	if (wpfile_lock_gates(inode))
+		return -EINTR;
+	wpfile_pageset_clear(&mark->pages, span.first, span.last);
+	if (mark->shadow)
+		wpfile_shadow_drop(mark, span.first, span.last);
+	wpfile_unlock_gates(inode);
+	return 0;
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Snapshots: a plain file whose content is another's at one instant.
+ *
+ * The file of a snapshot is an opening of the shadow's inode with operations of
+ * its own.  So it has the right size, can be mapped and found by rmap, and its
+ * pages are the shadow's; what the shadow does not have yet, reads take from the
+ * file that is monitored, and faults capture first: pages of one file cannot be
+ * mapped through another.
+ *
+ * Each opening is a user of the monitor.  VMAs hold the file they were made from.
+ */
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/memcontrol.h>
+#include <linux/seq_file.h>
+#include <linux/sched/mm.h>
+#include <linux/splice.h>
+#include <linux/uio.h>
+
+#include "wpfile.h"
+
+static struct wpfile_mark *mark_of(struct file *file)
+{
+	struct wpfile_mon *mon = file->private_data;
+
+	return mon->mark;
+}
+
+static ssize_t snapshot_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	ssize_t ret = wpfile_content_read(mark_of(iocb->ki_filp), iocb->ki_pos,
+					  to);
+
+	if (ret > 0)
+		iocb->ki_pos += ret;
+	return ret;
+}
+
+/* The first page at or after @index that is @data, or @end. */
+static pgoff_t seek(struct wpfile_mark *mark, pgoff_t index, pgoff_t end,
+		    bool data)
+{
+	struct address_space *origin = mark->file->inode->i_mapping;
+	struct address_space *shadow = file_inode(mark->shadow)->i_mapping;
+
+	for (; index < end; index++) {
+		if (data)
+			index = min(wpfile_next_present(origin, index, end - 1),
+				    wpfile_next_present(shadow, index, end - 1));
+		if (index >= end || fatal_signal_pending(current))
+			break;
+		if (wpfile_content_is_data(mark, index) == data)
+			break;
+		cond_resched();
+	}
+	return index;
+}
+
+static loff_t seek_data_hole(struct file *file, loff_t pos, int whence)
+{
+	struct wpfile_mark *mark = mark_of(file);
+	bool data = whence == SEEK_DATA;
+	loff_t found;
+
+	if (pos < 0 || pos >= mark->size)
+		return -ENXIO;
+	found = (loff_t)seek(mark, pos >> PAGE_SHIFT, wpfile_pages(mark->size),
+			     data) << PAGE_SHIFT;
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	/* What is lost may look like a hole. */
+	if (READ_ONCE(mark->failed))
+		return -EIO;
+	if (data && found >= mark->size)
+		return -ENXIO;
+	found = clamp(found, pos, mark->size);
+	return vfs_setpos(file, found, MAX_LFS_FILESIZE);
+}
+
+static loff_t snapshot_llseek(struct file *file, loff_t pos, int whence)
+{
+	if (whence == SEEK_DATA || whence == SEEK_HOLE)
+		return seek_data_hole(file, pos, whence);
+	return generic_file_llseek_size(file, pos, whence, MAX_LFS_FILESIZE,
+					mark_of(file)->size);
+}
+
+static void capture_for_fault(struct wpfile_mark *mark, pgoff_t index)
+{
+	struct address_space *origin = mark->file->inode->i_mapping;
+
+	if (!wpfile_pageset_test(&mark->pages, index))
+		return;
+	filemap_invalidate_lock_shared(origin);
+	if (wpfile_pageset_test(&mark->pages, index))
+		wpfile_capture(mark, index);
+	filemap_invalidate_unlock_shared(origin);
+}
+
+static vm_fault_t snapshot_fault(struct vm_fault *vmf)
+{
+	struct wpfile_mark *mark = mark_of(vmf->vma->vm_file);
+	struct mem_cgroup *old;
+	struct folio *folio;
+	int err;
+
+	if (vmf->pgoff >= wpfile_pages(mark->size))
+		return VM_FAULT_SIGBUS;
+	capture_for_fault(mark, vmf->pgoff);
+	/* The bit before the mark. */
+	smp_rmb();
+	if (!wpfile_pageset_captured(&mark->pages, vmf->pgoff))
+		return VM_FAULT_SIGBUS;
+	old = set_active_memcg(mark->mon->memcg);
+	err = shmem_get_folio(file_inode(mark->shadow), vmf->pgoff, 0, &folio,
+			      SGP_CACHE);
+	set_active_memcg(old);
+	if (err)
+		return VM_FAULT_SIGBUS;
+	vmf->page = folio_file_page(folio, vmf->pgoff);
+	return VM_FAULT_LOCKED;
+}
+
+static const struct vm_operations_struct snapshot_vm_ops = {
+	.fault	= snapshot_fault,
+};
+
+static int snapshot_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	file_accessed(file);
+	vma->vm_ops = &snapshot_vm_ops;
+	return 0;
+}
+
+/* Opens a snapshot anew, through /proc/PID/fd. */
+static int snapshot_open(struct inode *inode, struct file *file)
+{
+	struct wpfile_mon *mon;
+
+	if (file->f_mode & FMODE_WRITE)
+		return -EACCES;
+	guard(rcu)();
+	mon = READ_ONCE(wpfile_of(inode)->snapshot);
+	if (!mon || !refcount_inc_not_zero(&mon->users))
+		return -ENXIO;
+	file->private_data = mon;
+	return 0;
+}
+
+static int snapshot_release(struct inode *inode, struct file *file)
+{
+	wpfile_mon_release(file->private_data);
+	return 0;
+}
+
+static void snapshot_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	wpfile_show_fdinfo(m, file->private_data);
+}
+
+static const struct file_operations snapshot_fops = {
+	.owner		= THIS_MODULE,
+	.open		= snapshot_open,
+	.release	= snapshot_release,
+	.llseek		= snapshot_llseek,
+	.read_iter	= snapshot_read_iter,
+	.splice_read	= copy_splice_read,
+	.mmap		= snapshot_mmap,
+	.show_fdinfo	= snapshot_show_fdinfo,
+};
+
+static int take(struct wpfile_mon *mon)
+{
+	struct wpfile_span all = { 0, WPFILE_LAST_PAGE };
+
+	return wpfile_protect(mon->mark, &all, 1);
+}
+
+/* Opens the shadow as the user will see it; takes over the user of @mon. */
+static struct file *open_shadow(struct wpfile_mon *mon)
+{
+	struct file *file = alloc_file_clone(mon->mark->shadow, O_RDONLY,
+					     &snapshot_fops);
+
+	if (IS_ERR(file))
+		return file;
+	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
+	file->private_data = mon;
+	return file;
+}
+
+/**
+ * wpfile_snapshot_file - WPFILE_IOC_SNAPSHOT
+ * @target: the file
+ * @args: arguments, and where results go
+ *
+ * Return: the snapshot, opened.
+ */
+struct file *wpfile_snapshot_file(struct file *target,
+				  struct wpfile_snapshot *args)
+{
+	struct wpfile_mon *mon;
+	struct file *file;
+	int err;
+
+	mon = wpfile_mon_new(target, WPFILE_CAPTURE, args->capture_limit);
+	if (IS_ERR(mon))
+		return ERR_CAST(mon);
+	err = wpfile_shadow_publish(mon, &snapshot_fops) ?: take(mon);
+	file = err ? ERR_PTR(err) : open_shadow(mon);
+	if (IS_ERR(file)) {
+		wpfile_mon_release(mon);
+		return file;
+	}
+	args->ret_bytes = mon->mark->size;
+	args->ret_cut_ns = mon->mark->cut_ns;
+	return file;
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The walker: makes the entries of a range of a file read-only, in every process
+ * that maps it by a shared mapping, and flushes their TLBs.
+ *
+ * The range is walked in chunks.  One chunk is walked in all its VMAs, in the
+ * order of the interval tree, under one hold of i_mmap_rwsem.  That order is
+ * what keeps entries that move or are copied from slipping through, as for any
+ * walk by rmap:
+ *
+ *   fork	dup_mmap() puts the child's VMA behind its parent's before it copies
+ *		entries (with userfaultfd-wp, it copies those of shared files too)
+ *   mremap	copy_vma() puts the new VMA behind the old one, or move_ptes() takes
+ *		i_mmap_rwsem
+ *
+ * No mmap_lock is held: page tables cannot go away, since free_pgtables() takes
+ * the VMA out of the tree first, for which it needs i_mmap_rwsem; khugepaged,
+ * which removes page tables under a live VMA, is what pte_offset_map_lock()
+ * looks out for.
+ *
+ * A read-only or empty entry does not mean that no CPU can write: whoever cleared
+ * it may not have flushed yet.
+ *
+ *   reclaim, migration	batch their flushes: flush_tlb_batched_pending(), under
+ *			each page table lock
+ *   mprotect, zapping	flush when they are done with a range, and say so until
+ *			then: mm_tlb_flush_nested(), after the page table locks
+ *   munmap		has taken the VMA out of the tree: zapping flushes a dirty
+ *			entry before it drops the page table lock, and a clean one
+ *			cannot be written through without a look at the table
+ *
+ * So the lock of every table is taken, and where huge pages can be mapped also
+ * that of an empty PMD: zap_huge_pmd() empties it some time before it flushes,
+ * and do_set_pmd() fills it after a look at the bits, both under that lock.
+ */
+#include <linux/hugetlb.h>
+#include <linux/mm_inline.h>
+#include <linux/mmu_notifier.h>
+#include <linux/sched/signal.h>
+#include <linux/swapops.h>
+#include <asm/cacheflush.h>
+#include <asm/tlbflush.h>
+
+#include "../internal.h"
+#include "wpfile.h"
+
+/* One VMA on the way. */
+struct walk {
+	struct vm_area_struct *vma;
+	/* Where entries were changed. */
+	unsigned long start;
+	unsigned long end;
+	/* Ends with the VMA; begun at the first entry that there may be. */
+	struct mmu_notifier_range range;
+	bool notified;
+};
+
+static void notify(struct walk *walk, unsigned long addr, unsigned long end)
+{
+	if (walk->notified)
+		return;
+	mmu_notifier_range_init(&walk->range, MMU_NOTIFY_PROTECTION_PAGE, 0,
+				walk->vma->vm_mm, addr, end);
+	mmu_notifier_invalidate_range_start(&walk->range);
+	walk->notified = true;
+}
+
+static void changed(struct walk *walk, unsigned long addr, unsigned long size)
+{
+	walk->start = min(walk->start, addr);
+	walk->end = max(walk->end, addr + size);
+}
+
+/* False if there is a page table. */
+static bool protect_huge(struct walk *walk, pmd_t *pmd, unsigned long addr)
+{
+	struct mm_struct *mm = walk->vma->vm_mm;
+	bool huge = true;
+	spinlock_t *ptl;
+
+	ptl = pmd_lock(mm, pmd);
+	flush_tlb_batched_pending(mm);
+	if (pmd_trans_huge(*pmd)) {
+		if (pmd_write(*pmd)) {
+			addr &= HPAGE_PMD_MASK;
+			pmdp_set_wrprotect(mm, addr, pmd);
+			changed(walk, addr, HPAGE_PMD_SIZE);
+		}
+	} else {
+		/* Migrating (a filter waits at its end), or gone. */
+		huge = is_swap_pmd(*pmd) || pmd_none(*pmd);
+	}
+	spin_unlock(ptl);
+	return huge;
+}
+
+static bool protect_ptes(struct walk *walk, pmd_t *pmd, unsigned long addr,
+			 unsigned long end)
+{
+	struct mm_struct *mm = walk->vma->vm_mm;
+	pte_t *start, *pte, entry;
+	spinlock_t *ptl;
+
+	start = pte = pte_offset_map_lock(mm, pmd, addr, &ptl);
+	if (!pte)
+		return false;
+	flush_tlb_batched_pending(mm);
+	arch_enter_lazy_mmu_mode();
+	for (; addr < end; addr += PAGE_SIZE, pte++) {
+		entry = ptep_get(pte);
+		if (!pte_present(entry) || !pte_write(entry))
+			continue;
+		ptep_set_wrprotect(mm, addr, pte);
+		changed(walk, addr, PAGE_SIZE);
+	}
+	arch_leave_lazy_mmu_mode();
+	pte_unmap_unlock(start, ptl);
+	return true;
+}
+
+static void protect_pmd(struct walk *walk, pmd_t *pmd, unsigned long addr,
+			unsigned long end, unsigned long vma_end)
+{
+	pmd_t entry = pmdp_get_lockless(pmd);
+
+	if (pmd_none(entry) && !IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+		return;
+	notify(walk, addr, vma_end);
+	/* A table may become a huge page or go, while nobody looks. */
+	do {
+		entry = pmdp_get_lockless(pmd);
+		if ((pmd_none(entry) || is_swap_pmd(entry) ||
+		     pmd_trans_huge(entry)) && protect_huge(walk, pmd, addr))
+			return;
+	} while (!protect_ptes(walk, pmd, addr, end));
+}
+
+/* The PMD of @addr, NULL if there is none up to *@next. */
+static pmd_t *find_pmd(struct mm_struct *mm, unsigned long addr,
+		       unsigned long end, unsigned long *next)
+{
+	pgd_t *pgd = pgd_offset(mm, addr);
+	p4d_t *p4d;
+	pud_t *pud;
+
+	*next = pgd_addr_end(addr, end);
+	if (pgd_none(READ_ONCE(*pgd)))
+		return NULL;
+	p4d = p4d_offset(pgd, addr);
+	*next = p4d_addr_end(addr, end);
+	if (p4d_none(READ_ONCE(*p4d)))
+		return NULL;
+	pud = pud_offset(p4d, addr);
+	*next = pud_addr_end(addr, end);
+	if (pud_none(READ_ONCE(*pud)))
+		return NULL;
+	*next = pmd_addr_end(addr, end);
+	return pmd_offset(pud, addr);
+}
+
+static void protect_vma(struct vm_area_struct *vma, pgoff_t first, pgoff_t last)
+{
+	pgoff_t from = max(first, vma->vm_pgoff);
+	pgoff_t to = min(last, vma->vm_pgoff + vma_pages(vma) - 1);
+	unsigned long addr = vma->vm_start +
+			     ((from - vma->vm_pgoff) << PAGE_SHIFT);
+	unsigned long end = addr + ((to - from + 1) << PAGE_SHIFT);
+	struct walk walk = { .vma = vma, .start = end, .end = addr };
+	unsigned long at, next;
+	pmd_t *pmd;
+
+	flush_cache_range(vma, addr, end);
+	inc_tlb_flush_pending(vma->vm_mm);
+	for (at = addr; at < end; at = next) {
+		pmd = find_pmd(vma->vm_mm, at, end, &next);
+		if (pmd)
+			protect_pmd(&walk, pmd, at, next, end);
+		cond_resched();
+	}
+	if (walk.notified && mm_tlb_flush_nested(vma->vm_mm))
+		flush_tlb_range(vma, addr, end);
+	else if (walk.start < walk.end)
+		flush_tlb_range(vma, walk.start, walk.end);
+	dec_tlb_flush_pending(vma->vm_mm);
+	if (walk.notified)
+		mmu_notifier_invalidate_range_end(&walk.range);
+}
+
+/*
+ * How many pages to walk under one hold of i_mmap_rwsem, which mmap(), fork() and
+ * exit of others wait for: about a million entries, whatever the processes.
+ */
+static pgoff_t chunk_pages(struct address_space *mapping)
+{
+	int nr = atomic_read(&mapping->i_mmap_writable);
+
+	return max(rounddown_pow_of_two((1UL << 20) / max(nr, 1) + 1),
+		   (unsigned long)PTRS_PER_PTE);
+}
+
+/* Walks a chunk that begins at or after @first.  Returns where the next begins. */
+static pgoff_t walk_chunk(struct address_space *mapping, pgoff_t first,
+			  pgoff_t last)
+{
+	pgoff_t chunk = chunk_pages(mapping), end;
+	struct vm_area_struct *vma;
+
+	i_mmap_lock_read(mapping);
+	vma = vma_interval_tree_iter_first(&mapping->i_mmap, first, last);
+	if (!vma) {
+		i_mmap_unlock_read(mapping);
+		return last + 1;
+	}
+	/* Nobody maps what lies before the first VMA. */
+	first = max(first, vma->vm_pgoff);
+	end = min(last, round_down(first, chunk) + chunk - 1);
+	vma_interval_tree_foreach(vma, &mapping->i_mmap, first, end)
+		if (vma->vm_flags & VM_SHARED)
+			protect_vma(vma, first, end);
+	i_mmap_unlock_read(mapping);
+	return end + 1;
+}
+
+/**
+ * wpfile_walk - make what maps a range read-only, and flush
+ * @mapping: of the file; the bits of the range are set, and a full barrier has
+ *	followed
+ * @span: the range
+ * @abort: stop when this becomes true; NULL to stop when the caller is killed
+ *
+ * Return: 0 with nothing in the range writable but what was since made so with
+ * its bit clear; -EINTR if aborted.
+ */
+int wpfile_walk(struct address_space *mapping, struct wpfile_span span,
+		const bool *abort)
+{
+	while (span.first <= span.last) {
+		if (abort ? READ_ONCE(*abort) : fatal_signal_pending(current))
+			return -EINTR;
+		span.first = walk_chunk(mapping, span.first, span.last);
+		cond_resched();
+	}
+	return 0;
+}
