@@ -42,9 +42,9 @@
  *   EAGAIN	no event, and the monitor is O_NONBLOCK
  *   EBUSY	the file has as many monitors as it may have
  *   EFAULT	a pointer is bad, or WPFILE_AT_ADDRESS names no mapping
- *   EINTR	a fatal signal arrived; nothing is protected that was not
- *		before, and a WPFILE_CAPTURE monitor that was to be cut again
- *		has FAILED
+ *   EINTR	a signal arrived, a fatal one but for read() of events; after
+ *		PROTECT or SCAN, a WPFILE_CAPTURE monitor may have FAILED, and
+ *		the next SCAN of a WPFILE_TRACK monitor may report every page
  *   EINVAL	a size, offset, length, alignment, mode or flag is wrong, or a
  *		reserved field is not zero
  *   EIO		the content at the cut is lost: the capture has FAILED (out of
@@ -53,12 +53,14 @@
  *   ENODATA	the page is neither protected nor captured, so that the monitor
  *		knows no content of it
  *   ENOMEM	no memory for the monitor itself; nothing has changed
- *   ENOTTY	the file is not shared memory, or there is no such ioctl
+ *   ENOTTY	the file is not shared memory (a snapshot is not either), or the
+ *		kernel has no such ioctl: WPFILE_IOC_QUERY on /dev/wpfile tells
+ *		which of the two
  *   EOPNOTSUPP	the kernel knows the request, but not for this file (hugetlb)
  *		or this mode of monitor
  *   EOVERFLOW	the range ends beyond the largest file
- *   EPERM	the file descriptor is not open for writing, and the caller does
- *		not own the file either
+ *   EPERM	the file descriptor is not open for writing, or the file is
+ *		sealed against writing, and the caller does not own the file
  *
  * Features are told by WPFILE_IOC_QUERY, never by the version of the kernel.
  */
@@ -152,11 +154,12 @@ struct wpfile_query {
  *
  * On the monitor: the ioctls below; read() and poll() of events; with
  * WPFILE_CAPTURE also pread(), the content of protected and captured pages as
- * it stood when they were last protected, up to the size of the file then
- * (ENODATA where the page is neither).
+ * it stood when they were last protected (ENODATA where the page is neither), up
+ * to the size that the file had at the last PROTECT that went up to its end.
  *
  * The file descriptor of the file must be open for reading, and either for
- * writing too or the caller must own the file (or have CAP_FOWNER over it).
+ * writing too, with no F_SEAL_WRITE or F_SEAL_FUTURE_WRITE on the file, or the
+ * caller must own the file (or have CAP_FOWNER over it).
  * Memory that the monitor needs is charged to the memory cgroup of the caller.
  */
 struct wpfile_monitor {
@@ -184,7 +187,9 @@ struct wpfile_monitor {
  * Every store before T is in it, none after, over all processes.  Writers go
  * on meanwhile; what they overwrite is kept until the last descriptor and
  * mapping of the snapshot are gone.  Where content is lost (EIO above), reads
- * fail with EIO and loads get SIGBUS: no wrong byte is ever returned.
+ * fail with EIO and loads get SIGBUS: no wrong byte is ever returned.  A load from
+ * a mapping keeps the page for the snapshot first; over the limit it gets SIGBUS,
+ * too, with nothing lost.
  *
  * Rights as for WPFILE_IOC_MONITOR.
  */
@@ -211,7 +216,8 @@ struct wpfile_snapshot {
  * that were protected or captured before are protected anew: what the monitor
  * keeps of them is their content now.  Ranges beyond the end of the file are
  * protected too, with WPFILE_TRACK; a WPFILE_CAPTURE monitor knows content up
- * to the end of the file at the cut, and takes only that part.
+ * to the end of the file at the cut, and takes only that part.  One that has
+ * FAILED stays so (EIO): make another.
  */
 struct wpfile_protect {
 	__u32 size;
@@ -259,10 +265,10 @@ struct wpfile_unprotect {
  *	one range
  * @nr_ranges: its length, 1 to ret_max_ranges of WPFILE_IOC_QUERY
  * @ret_nr_ranges: how many were filled in
- * @ret_next: bytes: everything below it has been scanned.  Less than the end of
- *	the range asked for if the array was full or a signal came: go on there.
- *	At the end of the file it is the end of the range asked for, or
- *	WPFILE_TO_END for such a length.
+ * @ret_next: bytes: everything below it has been scanned, always more than
+ *	@offset.  Less than the end of the range asked for if the array was full:
+ *	go on there.  At the end of the file it is the end of the range asked for,
+ *	or WPFILE_TO_END for such a length.
  * @ret_pages: pages in the ranges that were filled in
  */
 struct wpfile_scan {

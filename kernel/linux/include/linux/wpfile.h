@@ -19,14 +19,22 @@ extern struct static_key_false_deferred wpfile_key;
 
 static inline bool wpfile_armed(struct address_space *mapping)
 {
+	/* Acquire: the inode's wpfile was set before the bit. */
 	return static_branch_unlikely(&wpfile_key.key) &&
-	       test_bit(AS_WPFILE, &mapping->flags);
+	       test_bit_acquire(AS_WPFILE, &mapping->flags);
+}
+
+/* Can it make pages of its file writable?  Drivers map memory of their own. */
+static inline bool wpfile_vma_walked(struct vm_area_struct *vma)
+{
+	return (vma->vm_flags & (VM_SHARED | VM_PFNMAP | VM_MIXEDMAP)) ==
+	       VM_SHARED;
 }
 
 static inline bool wpfile_vma_armed(struct vm_area_struct *vma)
 {
 	return static_branch_unlikely(&wpfile_key.key) &&
-	       (vma->vm_flags & VM_SHARED) && vma->vm_file &&
+	       wpfile_vma_walked(vma) && vma->vm_file &&
 	       wpfile_armed(vma->vm_file->f_mapping);
 }
 
@@ -37,9 +45,7 @@ pmd_t __wpfile_filter_pmd(struct vm_area_struct *vma, unsigned long addr,
 bool __wpfile_wants_ptes(struct vm_fault *vmf);
 bool __wpfile_protected(struct vm_fault *vmf);
 vm_fault_t __wpfile_write_fault(struct vm_fault *vmf);
-vm_fault_t __wpfile_wp_huge_pmd(struct vm_fault *vmf);
 int __wpfile_write(struct inode *inode, loff_t pos, size_t len);
-int __wpfile_discard(struct inode *inode, loff_t pos, loff_t len);
 int __wpfile_resize(struct inode *inode, loff_t size);
 int wpfile_fill_begin(struct inode *inode, pgoff_t index);
 void wpfile_fill_end(struct inode *inode);
@@ -99,13 +105,6 @@ static inline bool wpfile_protected(struct vm_fault *vmf)
 	return wpfile_vma_armed(vmf->vma) && __wpfile_protected(vmf);
 }
 
-/* A write to a huge page mapped read-only: VM_FAULT_FALLBACK to split it. */
-static inline vm_fault_t wpfile_wp_huge_pmd(struct vm_fault *vmf)
-{
-	return wpfile_vma_armed(vmf->vma) ? __wpfile_wp_huge_pmd(vmf) :
-					    VM_FAULT_FALLBACK;
-}
-
 /*
  * File gates: before a system call changes content.  The inode lock is held;
  * i_size and the content are still old.  -EINTR after a fatal signal.
@@ -114,12 +113,6 @@ static inline int wpfile_write(struct inode *inode, loff_t pos, size_t len)
 {
 	return wpfile_armed(inode->i_mapping) ?
 	       __wpfile_write(inode, pos, len) : 0;
-}
-
-static inline int wpfile_discard(struct inode *inode, loff_t pos, loff_t len)
-{
-	return wpfile_armed(inode->i_mapping) ?
-	       __wpfile_discard(inode, pos, len) : 0;
 }
 
 static inline int wpfile_resize(struct inode *inode, loff_t size)
@@ -163,17 +156,7 @@ static inline bool wpfile_protected(struct vm_fault *vmf)
 	return false;
 }
 
-static inline vm_fault_t wpfile_wp_huge_pmd(struct vm_fault *vmf)
-{
-	return VM_FAULT_FALLBACK;
-}
-
 static inline int wpfile_write(struct inode *inode, loff_t pos, size_t len)
-{
-	return 0;
-}
-
-static inline int wpfile_discard(struct inode *inode, loff_t pos, loff_t len)
 {
 	return 0;
 }

@@ -36,7 +36,7 @@
 /* A writer waits for what is allocated here: try, but not for long. */
 #define WPFILE_SHADOW_GFP (GFP_HIGHUSER_MOVABLE | __GFP_NORETRY | __GFP_NOWARN)
 #define WPFILE_SEALS	(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | \
-			 F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
+			 F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_EXEC)
 
 /* A shadow is truncated under the invalidate_lock of the file. */
 static struct lock_class_key shadow_invalidate_lock_key;
@@ -47,7 +47,7 @@ int wpfile_shadow_open(struct wpfile_mark *mark)
 	struct inode *inode;
 	struct file *file;
 
-	file = shmem_kernel_file_setup("wpfile-snapshot", 0, VM_NORESERVE);
+	file = shmem_file_setup("wpfile-snapshot", 0, VM_NORESERVE);
 	if (IS_ERR(file))
 		return -ENOMEM;
 	inode = file_inode(file);
@@ -56,6 +56,8 @@ int wpfile_shadow_open(struct wpfile_mark *mark)
 	lockdep_set_class(&inode->i_mapping->invalidate_lock,
 			  &shadow_invalidate_lock_key);
 	SHMEM_I(inode)->seals = WPFILE_SEALS;
+	/* Each page is captured by itself, and must not be mapped with others. */
+	SHMEM_I(inode)->flags |= VM_NOHUGEPAGE;
 	mark->shadow = file;
 	return 0;
 }
@@ -178,6 +180,18 @@ static int copy_to_shadow(struct wpfile_mark *mark, struct folio *folio,
 	return err;
 }
 
+/*
+ * Marks a page as captured, unless it was lost meanwhile: then it may have been
+ * written while it was copied, or been removed before it was looked for.
+ */
+static void mark_captured(struct wpfile_mark *mark, pgoff_t index)
+{
+	/* Partners: wpfile_pageset_lose() and wpfile_pageset_clear_page(). */
+	smp_rmb();
+	if (wpfile_pageset_test(&mark->pages, index))
+		wpfile_pageset_capture_page(&mark->pages, index);
+}
+
 static int capture_page(struct wpfile_mark *mark, pgoff_t index)
 {
 	struct folio *folio;
@@ -190,17 +204,26 @@ static int capture_page(struct wpfile_mark *mark, pgoff_t index)
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
 	if (!folio) {
-		wpfile_pageset_capture_page(&mark->pages, index);
+		mark_captured(mark, index);
 		return 0;
 	}
 	/* Another gate may have captured it before the lock was ours. */
 	if (wpfile_pageset_test(&mark->pages, index)) {
 		err = copy_to_shadow(mark, folio, index);
 		if (!err)
-			wpfile_pageset_capture_page(&mark->pages, index);
+			mark_captured(mark, index);
 	}
 	folio_unlock(folio);
 	folio_put(folio);
+	return err;
+}
+
+static int capture_charged(struct wpfile_mark *mark, pgoff_t index)
+{
+	struct mem_cgroup *old = set_active_memcg(mark->mon->memcg);
+	int err = capture_page(mark, index);
+
+	set_active_memcg(old);
 	return err;
 }
 
@@ -209,16 +232,60 @@ static int capture_page(struct wpfile_mark *mark, pgoff_t index)
  * @mark: the mark
  * @index: the page
  *
- * The caller is a gate, or a reader that holds invalidate_lock shared.
+ * The caller is a gate.
  */
 void wpfile_capture(struct wpfile_mark *mark, pgoff_t index)
 {
-	struct mem_cgroup *old = set_active_memcg(mark->mon->memcg);
-	int err = capture_page(mark, index);
+	int err = capture_charged(mark, index);
 
 	if (err)
 		wpfile_fail(mark, index, err);
+}
+
+/**
+ * wpfile_capture_for_reader - capture a page that nobody is about to write
+ * @mark: the mark
+ * @index: the page
+ *
+ * The caller holds invalidate_lock shared.
+ *
+ * Return: 0, or an error with nothing lost.
+ */
+int wpfile_capture_for_reader(struct wpfile_mark *mark, pgoff_t index)
+{
+	return wpfile_pageset_test(&mark->pages, index) ?
+	       capture_charged(mark, index) : 0;
+}
+
+/**
+ * wpfile_shadow_folio - a page of the shadow for a reader
+ * @mark: the mark
+ * @index: a captured page; a hole is filled with zeros
+ *
+ * Unlike gates, readers may wait for memory.
+ *
+ * Return: the folio, locked, with a reference; -ENOMEM or -EIO.
+ */
+struct folio *wpfile_shadow_folio(struct wpfile_mark *mark, pgoff_t index)
+{
+	struct address_space *mapping = file_inode(mark->shadow)->i_mapping;
+	struct mem_cgroup *old = set_active_memcg(mark->mon->memcg);
+	struct folio *folio;
+
+	do {
+		folio = shmem_read_folio_gfp(mapping, index,
+					     GFP_HIGHUSER_MOVABLE);
+		if (IS_ERR(folio))
+			break;
+		folio_lock(folio);
+		if (folio->mapping == mapping)
+			break;
+		/* Swapped out meanwhile. */
+		folio_unlock(folio);
+		folio_put(folio);
+	} while (true);
 	set_active_memcg(old);
+	return folio;
 }
 
 /* A page of content, referenced; NULL for a hole. */
@@ -229,8 +296,13 @@ static struct folio *content_get(struct wpfile_mark *mark, pgoff_t index,
 
 	if (!live && !wpfile_pageset_captured(&mark->pages, index))
 		return ERR_PTR(READ_ONCE(mark->failed) ? -EIO : -ENODATA);
-	folio = lock_page_of(live ? mark->file->inode :
-				    file_inode(mark->shadow), index);
+	if (live)
+		folio = lock_page_of(mark->file->inode, index);
+	else if (wpfile_next_present(file_inode(mark->shadow)->i_mapping,
+				     index, index) == index)
+		folio = wpfile_shadow_folio(mark, index);
+	else
+		return NULL;
 	if (!IS_ERR_OR_NULL(folio))
 		folio_unlock(folio);
 	return folio;

@@ -90,19 +90,34 @@ static void set_bits(struct cut *cut)
 	}
 }
 
+/* The spans are in order: those beyond the end of the file are the last. */
 static int walk(struct cut *cut)
 {
 	struct address_space *mapping = cut->mark->file->inode->i_mapping;
-	struct wpfile_span span;
-	unsigned int i;
-	int err = 0;
+	unsigned int nr = 0;
 
-	for (i = 0; i < cut->nr && !err; i++) {
-		span = cut->spans[i];
-		if (clip(&span, cut->pages))
-			err = wpfile_walk(mapping, span, &cut->abort);
-	}
-	return err;
+	while (nr < cut->nr && clip(&cut->spans[nr], cut->pages))
+		nr++;
+	return wpfile_walk(mapping, cut->spans, nr, &cut->abort);
+}
+
+/*
+ * The end of what the monitor knows: that of the file, unless an earlier cut
+ * knew more and the ranges of this one leave some of that alone.
+ */
+static void set_size(struct cut *cut)
+{
+	struct wpfile_mark *mark = cut->mark;
+	struct inode *shadow = file_inode(mark->shadow);
+	struct wpfile_span *last = &cut->spans[cut->nr - 1];
+	loff_t size = i_size_read(mark->file->inode);
+
+	if (size >= mark->size ||
+	    (last->first <= cut->pages &&
+	     last->last + 1 >= wpfile_pages(mark->size)))
+		mark->size = size;
+	/* It may hold pages behind the end, of an earlier cut. */
+	i_size_write(shadow, max(mark->size, i_size_read(shadow)));
 }
 
 static void cut_work(struct work_struct *work)
@@ -114,8 +129,7 @@ static void cut_work(struct work_struct *work)
 
 	filemap_invalidate_lock(inode->i_mapping);
 	start = ktime_get();
-	mark->size = i_size_read(inode);
-	i_size_write(file_inode(mark->shadow), mark->size);
+	set_size(cut);
 	set_bits(cut);
 	/* Partner: the barrier of the filters. */
 	smp_mb();
@@ -144,7 +158,7 @@ static void cut_run(struct cut *cut)
 /**
  * wpfile_cut - protect ranges for a CAPTURE mark at one instant
  * @mark: the mark
- * @spans: the ranges; what lies beyond the end of the file is left out
+ * @spans: the ranges, in order; clipped to the file
  * @nr: their number
  *
  * Return: 0; -ENOMEM with nothing changed; -EINTR after a fatal signal, then the

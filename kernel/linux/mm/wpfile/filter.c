@@ -25,9 +25,7 @@
  * Entries that move or are copied are the matter of the walker's order, walk.c.
  */
 #include <linux/mm.h>
-#include <linux/userfaultfd_k.h>
 
-#include "../internal.h"
 
 #include "wpfile.h"
 
@@ -69,8 +67,8 @@ pmd_t __wpfile_filter_pmd(struct vm_area_struct *vma, unsigned long addr,
 }
 
 /*
- * Decides nothing but whether to try a huge mapping: it would go in read-only,
- * and be split again by __wpfile_wp_huge_pmd() if part of it is protected.
+ * Decides nothing but whether to try a huge mapping: it would go in read-only if
+ * part of it is protected, and be split again by the next write fault.
  */
 bool __wpfile_wants_ptes(struct vm_fault *vmf)
 {
@@ -79,60 +77,9 @@ bool __wpfile_wants_ptes(struct vm_fault *vmf)
 			     HPAGE_PMD_NR);
 }
 
-/* Makes a read-only huge mapping writable, if all of it may be written. */
-static bool upgrade_huge_pmd(struct vm_fault *vmf)
-{
-	unsigned long haddr = vmf->address & HPAGE_PMD_MASK;
-	struct vm_area_struct *vma = vmf->vma;
-	struct folio *folio;
-	spinlock_t *ptl;
-	pmd_t pmd;
-
-	ptl = pmd_lock(vma->vm_mm, vmf->pmd);
-	/* Zapped, split or upgraded meanwhile: fault again. */
-	if (!pmd_same(*vmf->pmd, vmf->orig_pmd)) {
-		spin_unlock(ptl);
-		return true;
-	}
-	pmd = pmd_mkyoung(pmd_mkdirty(vmf->orig_pmd));
-	pmd = wpfile_filter_pmd(vma, haddr, pmd_mkwrite(pmd, vma));
-	if (!pmd_write(pmd)) {
-		spin_unlock(ptl);
-		return false;
-	}
-	folio = pmd_folio(pmd);
-	folio_get(folio);
-	if (pmdp_set_access_flags(vma, haddr, vmf->pmd, pmd, 1))
-		update_mmu_cache_pmd(vma, haddr, vmf->pmd);
-	spin_unlock(ptl);
-	folio_mark_dirty(folio);
-	folio_put(folio);
-	return true;
-}
-
-vm_fault_t __wpfile_wp_huge_pmd(struct vm_fault *vmf)
-{
-	vm_fault_t ret = __wpfile_write_fault(vmf);
-
-	if (ret)
-		return ret;
-	/* A mapping that is being tracked by its process is split, as ever. */
-	if (userfaultfd_huge_pmd_wp(vmf->vma, vmf->orig_pmd) ||
-	    pmd_needs_soft_dirty_wp(vmf->vma, vmf->orig_pmd))
-		return VM_FAULT_FALLBACK;
-	if (!upgrade_huge_pmd(vmf))
-		return VM_FAULT_FALLBACK;
-	file_update_time(vmf->vma->vm_file);
-	return 0;
-}
 #else
 bool __wpfile_wants_ptes(struct vm_fault *vmf)
 {
 	return false;
-}
-
-vm_fault_t __wpfile_wp_huge_pmd(struct vm_fault *vmf)
-{
-	return VM_FAULT_FALLBACK;
 }
 #endif

@@ -9,8 +9,8 @@
  *
  *   a fault		drops the lock, and then installs an entry that the filter
  *			looks at: bits set in between are seen there
- *   write(), punch	keep the inode lock until the content has changed
- *   fill, truncate	keep invalidate_lock until the content has changed, since
+ *   write(), truncate	keep the inode lock until the content has changed
+ *   fill, punch	keep invalidate_lock until the content has changed, since
  *			UFFDIO_COPY and drivers come without the inode lock
  *
  * A gate never fails the write and never waits for user space.
@@ -42,13 +42,6 @@ static void (*const before_write[])(struct wpfile_mark *mark, pgoff_t index) = {
 	[WPFILE_CAPTURE]	= wpfile_capture,
 };
 
-/* Does for one mark what its mode says, after which the page's bit is clear. */
-void wpfile_before_write(struct wpfile_mark *mark, pgoff_t index)
-{
-	trace_wpfile_write(mark->file->inode, mark->mon->mode, index);
-	before_write[mark->mon->mode](mark, index);
-}
-
 /* Lets a range be written.  -EINTR, if @killable, with all that is done good. */
 static int open_gate(struct inode *inode, pgoff_t first, pgoff_t last,
 		     bool killable)
@@ -58,7 +51,9 @@ static int open_gate(struct inode *inode, pgoff_t first, pgoff_t last,
 
 	while (first <= last &&
 	       (mark = wpfile_next_mark(file, &first, last))) {
-		wpfile_before_write(mark, first);
+		trace_wpfile_write(inode, mark->mon->mode, first);
+		/* After which the bit of the page is clear. */
+		before_write[mark->mon->mode](mark, first);
 		wpfile_mark_put(mark);
 		if (killable && fatal_signal_pending(current))
 			return -EINTR;
@@ -90,10 +85,19 @@ vm_fault_t __wpfile_write_fault(struct vm_fault *vmf)
 	return 0;
 }
 
-/*
- * The file grows: bytes beyond its end, which a mapping may have written, become
- * content.  A capture knows nothing beyond the end at its cut.
- */
+/* Bytes beyond the end, which a mapping may have written, become content. */
+static void grow_mark(struct wpfile_mark *mark, pgoff_t first, pgoff_t last)
+{
+	struct mem_cgroup *old = set_active_memcg(mark->mon->memcg);
+
+	if (wpfile_pageset_reserve(&mark->pages, first, last, WPFILE_GFP))
+		wpfile_pageset_lose(&mark->pages);
+	else
+		wpfile_pageset_clear(&mark->pages, first, last);
+	set_active_memcg(old);
+}
+
+/* A capture knows nothing beyond the end at its cut. */
 static void grow(struct inode *inode, loff_t size)
 {
 	pgoff_t first = i_size_read(inode) >> PAGE_SHIFT;
@@ -103,16 +107,14 @@ static void grow(struct inode *inode, loff_t size)
 
 	if (size <= i_size_read(inode))
 		return;
-	guard(mutex)(&file->lock);
-	list_for_each_entry(mark, &file->marks, list) {
-		if (mark->mon->mode != WPFILE_TRACK)
-			continue;
-		if (wpfile_pageset_reserve(&mark->pages, first, last,
-					   WPFILE_GFP))
-			wpfile_pageset_lose(&mark->pages);
-		else
-			wpfile_pageset_clear(&mark->pages, first, last);
-	}
+	/* Runs are cleared here, which must not meet faults that clear bits. */
+	filemap_invalidate_lock(inode->i_mapping);
+	mutex_lock(&file->lock);
+	list_for_each_entry(mark, &file->marks, list)
+		if (mark->mon->mode == WPFILE_TRACK)
+			grow_mark(mark, first, last);
+	mutex_unlock(&file->lock);
+	filemap_invalidate_unlock(inode->i_mapping);
 }
 
 int __wpfile_write(struct inode *inode, loff_t pos, size_t len)
@@ -141,28 +143,16 @@ pgoff_t wpfile_next_present(struct address_space *mapping, pgoff_t first,
 static int discard(struct inode *inode, pgoff_t first, pgoff_t last,
 		   bool killable)
 {
-	struct wpfile_file *file = wpfile_of(inode);
-	struct wpfile_mark *mark;
-	pgoff_t present;
+	struct address_space *mapping = inode->i_mapping;
+	int err = 0;
 
-	while (first <= last &&
-	       (mark = wpfile_next_mark(file, &first, last))) {
-		present = wpfile_next_present(inode->i_mapping, first, last);
-		if (present == first)
-			wpfile_before_write(mark, first);
-		wpfile_mark_put(mark);
-		first = present;
-		if (killable && fatal_signal_pending(current))
-			return -EINTR;
+	while (!err &&
+	       (first = wpfile_next_present(mapping, first, last)) <= last) {
+		err = open_gate(inode, first, first, killable);
+		first++;
 		cond_resched();
 	}
-	return 0;
-}
-
-int __wpfile_discard(struct inode *inode, loff_t pos, loff_t len)
-{
-	return discard(inode, pos >> PAGE_SHIFT, (pos + len - 1) >> PAGE_SHIFT,
-		       true);
+	return err;
 }
 
 int __wpfile_resize(struct inode *inode, loff_t size)
@@ -192,9 +182,24 @@ void wpfile_fill_end(struct inode *inode)
 	filemap_invalidate_unlock_shared(inode->i_mapping);
 }
 
+/* Without sleeping: nothing is known any more of what the monitors protect. */
+static void lose_all(struct inode *inode)
+{
+	struct wpfile_mark *mark;
+
+	guard(rcu)();
+	list_for_each_entry_rcu(mark, &wpfile_of(inode)->marks, list) {
+		if (mark->mon->mode == WPFILE_CAPTURE)
+			wpfile_fail(mark, 0, -ENOMEM);
+		else
+			wpfile_pageset_lose(&mark->pages);
+	}
+}
+
 /*
- * shmem_truncate_range() of callers that may not hold the inode lock.  An inode
- * that is being evicted has no monitor, and comes here from reclaim too.
+ * shmem_truncate_range(), of callers that may not hold the inode lock.  An inode
+ * that is being evicted has no monitor.  Shrinkers of drivers come here from
+ * reclaim, which may have been entered with the lock held.
  */
 bool wpfile_truncate_begin(struct inode *inode, loff_t start, loff_t end)
 {
@@ -202,6 +207,11 @@ bool wpfile_truncate_begin(struct inode *inode, loff_t start, loff_t end)
 
 	if (mapping_exiting(inode->i_mapping))
 		return false;
+	if (current->flags & PF_MEMALLOC) {
+		if (wpfile_armed(inode->i_mapping))
+			lose_all(inode);
+		return false;
+	}
 	filemap_invalidate_lock_shared(inode->i_mapping);
 	if (wpfile_armed(inode->i_mapping))
 		discard(inode, start >> PAGE_SHIFT, last, false);

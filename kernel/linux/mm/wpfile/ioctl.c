@@ -3,11 +3,13 @@
  * The door: ioctls, their tables, and what they have in common.
  */
 #include <linux/capability.h>
+#include <linux/fcntl.h>
 #include <linux/file.h>
 #include <linux/hugetlb.h>
 #include <linux/miscdevice.h>
 #include <linux/mnt_idmapping.h>
 #include <linux/module.h>
+#include <linux/security.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -74,7 +76,8 @@ static int check_kind(struct file *target)
 {
 	if (is_file_hugepages(target))
 		return -EOPNOTSUPP;
-	if (!shmem_mapping(target->f_mapping) ||
+	/* Behind a snapshot is a shmem file, which has not all of its content. */
+	if (!shmem_mapping(target->f_mapping) || wpfile_is_snapshot(target) ||
 	    !S_ISREG(file_inode(target)->i_mode))
 		return -ENOTTY;
 	return 0;
@@ -83,9 +86,12 @@ static int check_kind(struct file *target)
 /* Whoever may write the file, or make himself able to, may watch its writes. */
 static int check_rights(struct file *target)
 {
+	bool sealed = SHMEM_I(file_inode(target))->seals &
+		      (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
+
 	if (!(target->f_mode & FMODE_READ))
 		return -EACCES;
-	if (!(target->f_mode & FMODE_WRITE) &&
+	if ((!(target->f_mode & FMODE_WRITE) || sealed) &&
 	    !inode_owner_or_capable(file_mnt_idmap(target), file_inode(target)))
 		return -EPERM;
 	return 0;
@@ -100,7 +106,9 @@ static struct file *file_at(unsigned long addr)
 	if (mmap_read_lock_killable(current->mm))
 		return ERR_PTR(-EINTR);
 	vma = vma_lookup(current->mm, untagged_addr(addr));
-	if (vma && vma->vm_file && (vma->vm_flags & VM_MAYSHARE))
+	/* Drivers map memory of their own for shmem files: not by their pages. */
+	if (vma && vma->vm_file && (vma->vm_flags & VM_MAYSHARE) &&
+	    !(vma->vm_flags & (VM_PFNMAP | VM_MIXEDMAP)))
 		file = get_file(vma->vm_file);
 	else if (vma)
 		file = ERR_PTR(-ENOTTY);
@@ -134,7 +142,7 @@ static struct file *target_get(struct wpfile_cmd *cmd, u32 flags, u64 address)
 	}
 	if (IS_ERR(target))
 		return target;
-	err = check_kind(target);
+	err = check_kind(target) ?: security_file_permission(target, MAY_READ);
 	if (err) {
 		fput(target);
 		return ERR_PTR(err);

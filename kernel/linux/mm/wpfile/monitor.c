@@ -52,9 +52,13 @@ static int ranges_to_spans(struct wpfile_range *ranges,
 	return err;
 }
 
-/* The ranges of the user as an array of spans, to be freed with kvfree(). */
-static struct wpfile_span *spans_from_user(u64 user, u32 nr)
+/*
+ * The ranges of the user as an array of spans in order, to be freed with
+ * kvfree().  *@nr may become less.
+ */
+static struct wpfile_span *spans_from_user(u64 user, u32 *nr_ranges)
 {
+	u32 nr = *nr_ranges;
 	struct wpfile_range *ranges;
 	struct wpfile_span *spans;
 	int err;
@@ -71,6 +75,7 @@ static struct wpfile_span *spans_from_user(u64 user, u32 nr)
 		kvfree(spans);
 		return ERR_PTR(err);
 	}
+	*nr_ranges = wpfile_sort_spans(spans, nr);
 	return spans;
 }
 
@@ -90,16 +95,16 @@ static int protect_spans(struct wpfile_mon *mon, struct wpfile_span *spans,
 static long run_protect(struct wpfile_cmd *cmd)
 {
 	struct wpfile_protect *args = &cmd->args->protect;
+	u32 nr = args->nr_ranges;
 	struct wpfile_span *spans;
 	int err;
 
 	if (args->flags || args->reserved)
 		return -EINVAL;
-	spans = spans_from_user(args->ranges, args->nr_ranges);
+	spans = spans_from_user(args->ranges, &nr);
 	if (IS_ERR(spans))
 		return PTR_ERR(spans);
-	err = protect_spans(mon_of(cmd->file), spans, args->nr_ranges,
-			    &args->ret_cut_ns);
+	err = protect_spans(mon_of(cmd->file), spans, nr, &args->ret_cut_ns);
 	kvfree(spans);
 	return err ?: wpfile_respond(cmd);
 }
@@ -121,15 +126,16 @@ static int unprotect_spans(struct wpfile_mon *mon, struct wpfile_span *spans,
 static long run_unprotect(struct wpfile_cmd *cmd)
 {
 	struct wpfile_unprotect *args = &cmd->args->unprotect;
+	u32 nr = args->nr_ranges;
 	struct wpfile_span *spans;
 	int err;
 
 	if (args->flags || args->reserved)
 		return -EINVAL;
-	spans = spans_from_user(args->ranges, args->nr_ranges);
+	spans = spans_from_user(args->ranges, &nr);
 	if (IS_ERR(spans))
 		return PTR_ERR(spans);
-	err = unprotect_spans(mon_of(cmd->file), spans, args->nr_ranges);
+	err = unprotect_spans(mon_of(cmd->file), spans, nr);
 	kvfree(spans);
 	return err;
 }
@@ -220,12 +226,19 @@ static ssize_t read_content(struct wpfile_mon *mon, char __user *buf,
 			    size_t count, loff_t pos)
 {
 	struct iov_iter iter;
-	int err;
+	ssize_t ret;
 
 	if (mon->mode != WPFILE_CAPTURE)
 		return -EOPNOTSUPP;
-	err = import_ubuf(ITER_DEST, buf, count, &iter);
-	return err ?: wpfile_content_read(mon->mark, pos, &iter);
+	ret = import_ubuf(ITER_DEST, buf, count, &iter);
+	if (ret)
+		return ret;
+	/* Not while PROTECT or UNPROTECT drops what is being read. */
+	if (mutex_lock_killable(&mon->op))
+		return -EINTR;
+	ret = wpfile_content_read(mon->mark, pos, &iter);
+	mutex_unlock(&mon->op);
+	return ret;
 }
 
 /* read() has no position, being a stream of events; pread() has one. */

@@ -8,9 +8,10 @@
  *   ALL		every page of the run is protected
  *   a chunk		512 aligned pages with a bit each
  *
- * A run of NONE or ALL has any bounds, so that a terabyte is one entry; the
- * first write to it cuts a chunk out of it.  A chunk is never replaced and
- * never freed while the pageset lives.
+ * Runs begin and end where chunks do, and may have any length, so that a terabyte
+ * is one entry and no 512 pages are more than one.  The first write to a run cuts
+ * a chunk out of it.  A chunk is never replaced and never freed while the
+ * pageset lives.
  *
  * Readers (filters under a page table lock, gates, snapshot readers) take RCU
  * only.  Two kinds of writers:
@@ -21,13 +22,14 @@
  *    and invalidate_lock, one of which every gate holds too (at least shared):
  *    they never meet a gate.
  *
- * Memory is found before a bit changes: wpfile_pageset_reserve() gives a run
+ * Memory is found before a bit changes: wpfile_pageset_reserve() gives a range
  * its own entries, after which setting and clearing it replace entries one for
  * one and cannot fail.  Gates, which must not fail, fall back to @lost: from
  * then on every page counts as unprotected.  TRACK so reports too much, CAPTURE
  * has FAILED; neither says of a written page that it was not.
  */
 #include <linux/rcupdate.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
 
@@ -94,9 +96,11 @@ void wpfile_pageset_destroy(struct wpfile_pageset *ps)
 	void *entry;
 
 	mutex_lock(&ps->lock);
-	mas_for_each(&mas, entry, ULONG_MAX)
+	mas_for_each(&mas, entry, ULONG_MAX) {
 		if (is_chunk(entry))
 			kfree(entry);
+		cond_resched();
+	}
 	__mt_destroy(&ps->tree);
 	mutex_unlock(&ps->lock);
 	mutex_destroy(&ps->lock);
@@ -134,70 +138,94 @@ static pgoff_t chunk_next(struct wpfile_chunk *chunk, pgoff_t first,
 	return base + find_next_zero_bit(chunk->protected, end, chunk_bit(first));
 }
 
-/* The first page of [first, last] whose bit is @set, or last + 1. */
-static pgoff_t next(struct wpfile_pageset *ps, pgoff_t first, pgoff_t last,
-		    bool set)
+/*
+ * Looks from *@at for the first page up to @last whose bit is @set, at some runs
+ * only.  True if there is an answer in *@at: a page, or last + 1.
+ */
+static bool look(struct wpfile_pageset *ps, pgoff_t *at, pgoff_t last, bool set)
 {
+	unsigned int budget = 1024;
 	struct run run;
-	pgoff_t end, found;
+	pgoff_t end;
 
 	guard(rcu)();
-	if (READ_ONCE(ps->lost))
-		return set ? last + 1 : first;
-	while (first <= last) {
-		run = run_at(ps, first);
+	if (READ_ONCE(ps->lost)) {
+		if (set)
+			*at = last + 1;
+		return true;
+	}
+	for (; *at <= last && budget; *at = end + 1, budget--) {
+		run = run_at(ps, *at);
 		end = min(run.last, last);
 		if (is_chunk(run.entry)) {
-			found = chunk_next(run.entry, first, end, set);
-			if (found <= end)
-				return found;
+			*at = chunk_next(run.entry, *at, end, set);
+			if (*at <= end)
+				return true;
 		} else if (set == (run.entry == ALL)) {
-			return first;
+			return true;
 		}
-		first = end + 1;
 	}
-	return last + 1;
+	return *at > last;
 }
 
+/**
+ * wpfile_pageset_next_set - the first protected page of a range
+ * @ps: the pageset
+ * @first: first page
+ * @last: last page
+ *
+ * Does not sleep: for short ranges, of a fault or a write().
+ *
+ * Return: the page, or last + 1.
+ */
 pgoff_t wpfile_pageset_next_set(struct wpfile_pageset *ps, pgoff_t first,
 				pgoff_t last)
 {
-	return next(ps, first, last, true);
+	while (!look(ps, &first, last, true))
+		;
+	return first;
 }
 
-pgoff_t wpfile_pageset_next_clear(struct wpfile_pageset *ps, pgoff_t first,
-				  pgoff_t last)
+/**
+ * wpfile_pageset_find - the first page of a range that is protected, or not
+ * @ps: the pageset
+ * @first: first page
+ * @last: last page
+ * @set: which
+ *
+ * May sleep.
+ *
+ * Return: the page, or last + 1.
+ */
+pgoff_t wpfile_pageset_find(struct wpfile_pageset *ps, pgoff_t first,
+			    pgoff_t last, bool set)
 {
-	return next(ps, first, last, false);
+	while (!look(ps, &first, last, set))
+		cond_resched();
+	return first;
 }
 
+/* How many pages of a range are protected; what was counted if killed. */
 unsigned long wpfile_pageset_count(struct wpfile_pageset *ps, pgoff_t first,
 				   pgoff_t last)
 {
 	unsigned long nr = 0;
 	pgoff_t end;
 
-	while ((first = next(ps, first, last, true)) <= last) {
-		end = next(ps, first, last, false);
+	while (!fatal_signal_pending(current)) {
+		first = wpfile_pageset_find(ps, first, last, true);
+		if (first > last)
+			break;
+		end = wpfile_pageset_find(ps, first, last, false);
 		nr += end - first;
 		first = end;
-		cond_resched();
 	}
 	return nr;
 }
 
-/**
- * wpfile_pageset_reserve - make setting and clearing a run unable to fail
- * @ps: the pageset; no other PROTECT, UNPROTECT or SCAN of it may run until the
- *	run has been set or cleared
- * @first: first page
- * @last: last page
- * @gfp: for the entries, at most two more than there were
- *
- * Return: 0 or -ENOMEM; no bit has changed.
- */
-int wpfile_pageset_reserve(struct wpfile_pageset *ps, pgoff_t first,
-			   pgoff_t last, gfp_t gfp)
+/* Gives the entries of whole chunks bounds of their own, and values. */
+static int reserve_runs(struct wpfile_pageset *ps, pgoff_t first, pgoff_t last,
+			gfp_t gfp)
 {
 	struct run run;
 	pgoff_t end;
@@ -211,8 +239,38 @@ int wpfile_pageset_reserve(struct wpfile_pageset *ps, pgoff_t first,
 			continue;
 		if (!run.entry || run.first < first || run.last > end)
 			err = store(ps, first, end, run.entry ?: NONE, gfp);
+		cond_resched();
 	}
 	return err;
+}
+
+/**
+ * wpfile_pageset_reserve - make setting and clearing a range unable to fail
+ * @ps: the pageset; no other PROTECT, UNPROTECT or SCAN of it may run until the
+ *	range has been set or cleared
+ * @first: first page
+ * @last: last page
+ * @gfp: for chunks at the ends, and for entries
+ *
+ * Return: 0 or -ENOMEM; no bit has changed.
+ */
+int wpfile_pageset_reserve(struct wpfile_pageset *ps, pgoff_t first,
+			   pgoff_t last, gfp_t gfp)
+{
+	int err = 0;
+
+	if (chunk_bit(first)) {
+		err = wpfile_pageset_prepare(ps, first, gfp);
+		first = chunk_base(first) + WPFILE_CHUNK_PAGES;
+	}
+	if (!err && chunk_bit(last + 1)) {
+		err = wpfile_pageset_prepare(ps, last, gfp);
+		last = chunk_base(last) - 1;
+	}
+	/* Less than a chunk: the bounds have passed each other, also below 0. */
+	if (err || first > last || last == (pgoff_t)-1)
+		return err;
+	return reserve_runs(ps, first, last, gfp);
 }
 
 /* Replaces the values of a reserved run. */
@@ -234,6 +292,7 @@ static void fill(struct wpfile_pageset *ps, pgoff_t first, pgoff_t last,
 			    WARN_ON_ONCE(store(ps, first, end, value,
 					       GFP_NOWAIT | __GFP_NOWARN)))
 				wpfile_pageset_lose(ps);
+			cond_resched();
 			continue;
 		}
 		chunk = run.entry;

@@ -46,8 +46,8 @@ bool wpfile_pageset_test(struct wpfile_pageset *ps, pgoff_t index);
 bool wpfile_pageset_captured(struct wpfile_pageset *ps, pgoff_t index);
 pgoff_t wpfile_pageset_next_set(struct wpfile_pageset *ps, pgoff_t first,
 				pgoff_t last);
-pgoff_t wpfile_pageset_next_clear(struct wpfile_pageset *ps, pgoff_t first,
-				  pgoff_t last);
+pgoff_t wpfile_pageset_find(struct wpfile_pageset *ps, pgoff_t first,
+			    pgoff_t last, bool set);
 unsigned long wpfile_pageset_count(struct wpfile_pageset *ps, pgoff_t first,
 				   pgoff_t last);
 

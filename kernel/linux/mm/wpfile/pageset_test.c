@@ -90,7 +90,7 @@ static void empty_set_has_no_page(struct kunit *test)
 	struct model *m = test->priv;
 
 	expect_same(test);
-	KUNIT_EXPECT_EQ(test, 100, wpfile_pageset_next_clear(&m->ps, 100, 200));
+	KUNIT_EXPECT_EQ(test, 100, wpfile_pageset_find(&m->ps, 100, 200, false));
 	KUNIT_EXPECT_EQ(test, 201, wpfile_pageset_next_set(&m->ps, 100, 200));
 }
 
@@ -143,7 +143,7 @@ static void whole_files_are_one_run(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, wpfile_pageset_test(ps, WPFILE_LAST_PAGE));
 	KUNIT_EXPECT_TRUE(test, wpfile_pageset_test(ps, WPFILE_LAST_PAGE - 1));
 	KUNIT_EXPECT_EQ(test, WPFILE_LAST_PAGE,
-			wpfile_pageset_next_clear(ps, 0, WPFILE_LAST_PAGE));
+			wpfile_pageset_find(ps, 0, WPFILE_LAST_PAGE, false));
 	KUNIT_EXPECT_EQ(test, WPFILE_LAST_PAGE + 1,
 			wpfile_pageset_next_set(ps, WPFILE_LAST_PAGE,
 						WPFILE_LAST_PAGE));
@@ -158,7 +158,7 @@ static void lost_set_has_no_page_until_it_is_reset(struct kunit *test)
 	wpfile_pageset_lose(&m->ps);
 	bitmap_zero(m->protected, NR_PAGES);
 	expect_same(test);
-	KUNIT_EXPECT_EQ(test, 0, wpfile_pageset_next_clear(&m->ps, 0, 10));
+	KUNIT_EXPECT_EQ(test, 0, wpfile_pageset_find(&m->ps, 0, 10, false));
 	wpfile_pageset_reset(&m->ps);
 	bitmap_zero(m->captured, NR_PAGES);
 	expect_same(test);
@@ -199,7 +199,7 @@ static void random_operations_agree_with_a_bitmap(struct kunit *test)
 				wpfile_pageset_next_set(&m->ps, first, last));
 		KUNIT_ASSERT_EQ(test,
 				find_next_zero_bit(m->protected, last + 1, first),
-				wpfile_pageset_next_clear(&m->ps, first, last));
+				wpfile_pageset_find(&m->ps, first, last, false));
 		if (i % 100 == 0)
 			expect_same(test);
 	}

@@ -4,8 +4,31 @@
  */
 #include <linux/memcontrol.h>
 #include <linux/sched/mm.h>
+#include <linux/sort.h>
 
 #include "wpfile.h"
+
+static int compare_spans(const void *a, const void *b)
+{
+	const struct wpfile_span *x = a, *y = b;
+
+	return x->first < y->first ? -1 : x->first > y->first;
+}
+
+/* Puts ranges in order, and makes one of those that meet.  Returns how many. */
+unsigned int wpfile_sort_spans(struct wpfile_span *spans, unsigned int nr)
+{
+	unsigned int i, last = 0;
+
+	sort(spans, nr, sizeof(*spans), compare_spans, NULL);
+	for (i = 1; i < nr; i++) {
+		if (spans[i].first > spans[last].last + 1)
+			spans[++last] = spans[i];
+		else
+			spans[last].last = max(spans[last].last, spans[i].last);
+	}
+	return last + 1;
+}
 
 /* So that setting or clearing the span cannot fail. */
 int wpfile_reserve(struct wpfile_mark *mark, struct wpfile_span span)
@@ -43,8 +66,7 @@ static int protect_track(struct wpfile_mark *mark, struct wpfile_span *spans,
 	wpfile_unlock_gates(inode);
 	/* Partner: the barrier of the filters. */
 	smp_mb();
-	for (i = 0; i < nr && !err; i++)
-		err = wpfile_walk(inode->i_mapping, spans[i], NULL);
+	err = wpfile_walk(inode->i_mapping, spans, nr, NULL);
 	/* What was not walked may be written unseen. */
 	if (err)
 		wpfile_pageset_lose(&mark->pages);
@@ -54,7 +76,7 @@ static int protect_track(struct wpfile_mark *mark, struct wpfile_span *spans,
 /**
  * wpfile_protect - set the bits of ranges, and make what maps them read-only
  * @mark: the mark; its monitor's op is held, or nobody else knows it
- * @spans: the ranges
+ * @spans: the ranges, in order; may be clipped
  * @nr: their number
  *
  * Return: 0; -ENOMEM with nothing changed; -EINTR as described in the uapi.

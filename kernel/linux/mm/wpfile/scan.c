@@ -32,38 +32,20 @@ static void find(struct scan *scan, bool protect)
 	struct wpfile_span *span, *range = &scan->range;
 
 	while (scan->nr < scan->max) {
-		range->first = wpfile_pageset_next_clear(ps, range->first,
-							 range->last);
+		range->first = wpfile_pageset_find(ps, range->first,
+						   range->last, false);
 		if (range->first > range->last)
 			break;
 		span = &scan->found[scan->nr++];
 		span->first = range->first;
-		range->first = wpfile_pageset_next_set(ps, range->first,
-						       range->last);
+		range->first = wpfile_pageset_find(ps, range->first,
+						   range->last, true);
 		span->last = range->first - 1;
 		scan->pages += range->first - span->first;
 		if (protect)
 			wpfile_pageset_set(ps, span->first, span->last);
 		cond_resched();
 	}
-}
-
-/* Walks what was found; small gaps are walked over, being read-only anyway. */
-static int walk_found(struct scan *scan)
-{
-	struct address_space *mapping = scan->mark->file->inode->i_mapping;
-	struct wpfile_span span;
-	unsigned int i = 0;
-	int err = 0;
-
-	while (i < scan->nr && !err) {
-		span = scan->found[i++];
-		while (i < scan->nr &&
-		       scan->found[i].first - span.last < WPFILE_CHUNK_PAGES)
-			span.last = scan->found[i++].last;
-		err = wpfile_walk(mapping, span, NULL);
-	}
-	return err;
 }
 
 static int find_and_protect(struct scan *scan)
@@ -88,7 +70,8 @@ static int find_and_protect(struct scan *scan)
 	wpfile_unlock_gates(mark->file->inode);
 	/* Partner: the barrier of the filters. */
 	smp_mb();
-	return walk_found(scan);
+	return wpfile_walk(mark->file->inode->i_mapping, scan->found, scan->nr,
+			   NULL);
 }
 
 /* The caller does not learn what was found: let the next SCAN find it again. */

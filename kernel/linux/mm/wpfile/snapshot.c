@@ -12,9 +12,8 @@
  */
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/memcontrol.h>
 #include <linux/seq_file.h>
-#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/splice.h>
 #include <linux/uio.h>
 
@@ -86,38 +85,35 @@ static loff_t snapshot_llseek(struct file *file, loff_t pos, int whence)
 					mark_of(file)->size);
 }
 
-static void capture_for_fault(struct wpfile_mark *mark, pgoff_t index)
+static int capture_for_fault(struct wpfile_mark *mark, pgoff_t index)
 {
 	struct address_space *origin = mark->file->inode->i_mapping;
+	int err;
 
 	if (!wpfile_pageset_test(&mark->pages, index))
-		return;
+		return 0;
 	filemap_invalidate_lock_shared(origin);
-	if (wpfile_pageset_test(&mark->pages, index))
-		wpfile_capture(mark, index);
+	err = wpfile_capture_for_reader(mark, index);
 	filemap_invalidate_unlock_shared(origin);
+	return err;
 }
 
 static vm_fault_t snapshot_fault(struct vm_fault *vmf)
 {
 	struct wpfile_mark *mark = mark_of(vmf->vma->vm_file);
-	struct mem_cgroup *old;
 	struct folio *folio;
-	int err;
 
 	if (vmf->pgoff >= wpfile_pages(mark->size))
 		return VM_FAULT_SIGBUS;
-	capture_for_fault(mark, vmf->pgoff);
+	if (capture_for_fault(mark, vmf->pgoff))
+		return VM_FAULT_SIGBUS;
 	/* The bit before the mark. */
 	smp_rmb();
 	if (!wpfile_pageset_captured(&mark->pages, vmf->pgoff))
 		return VM_FAULT_SIGBUS;
-	old = set_active_memcg(mark->mon->memcg);
-	err = shmem_get_folio(file_inode(mark->shadow), vmf->pgoff, 0, &folio,
-			      SGP_CACHE);
-	set_active_memcg(old);
-	if (err)
-		return VM_FAULT_SIGBUS;
+	folio = wpfile_shadow_folio(mark, vmf->pgoff);
+	if (IS_ERR(folio))
+		return vmf_error(PTR_ERR(folio));
 	vmf->page = folio_file_page(folio, vmf->pgoff);
 	return VM_FAULT_LOCKED;
 }
@@ -169,6 +165,12 @@ static const struct file_operations snapshot_fops = {
 	.mmap		= snapshot_mmap,
 	.show_fdinfo	= snapshot_show_fdinfo,
 };
+
+/* Is this the file of a snapshot, or mapped as one? */
+bool wpfile_is_snapshot(struct file *file)
+{
+	return file->f_op == &snapshot_fops;
+}
 
 static int take(struct wpfile_mon *mon)
 {

@@ -198,9 +198,14 @@ static pgoff_t chunk_pages(struct address_space *mapping)
 		   (unsigned long)PTRS_PER_PTE);
 }
 
+static bool aborted(const bool *abort)
+{
+	return abort ? READ_ONCE(*abort) : fatal_signal_pending(current);
+}
+
 /* Walks a chunk that begins at or after @first.  Returns where the next begins. */
 static pgoff_t walk_chunk(struct address_space *mapping, pgoff_t first,
-			  pgoff_t last)
+			  pgoff_t last, const bool *abort)
 {
 	pgoff_t chunk = chunk_pages(mapping), end;
 	struct vm_area_struct *vma;
@@ -214,31 +219,54 @@ static pgoff_t walk_chunk(struct address_space *mapping, pgoff_t first,
 	/* Nobody maps what lies before the first VMA. */
 	first = max(first, vma->vm_pgoff);
 	end = min(last, round_down(first, chunk) + chunk - 1);
-	vma_interval_tree_foreach(vma, &mapping->i_mmap, first, end)
-		if (vma->vm_flags & VM_SHARED)
+	vma_interval_tree_foreach(vma, &mapping->i_mmap, first, end) {
+		if (wpfile_vma_walked(vma))
 			protect_vma(vma, first, end);
+		if (aborted(abort))
+			break;
+	}
 	i_mmap_unlock_read(mapping);
 	return end + 1;
 }
 
-/**
- * wpfile_walk - make what maps a range read-only, and flush
- * @mapping: of the file; the bits of the range are set, and a full barrier has
- *	followed
- * @span: the range
- * @abort: stop when this becomes true; NULL to stop when the caller is killed
- *
- * Return: 0 with nothing in the range writable but what was since made so with
- * its bit clear; -EINTR if aborted.
- */
-int wpfile_walk(struct address_space *mapping, struct wpfile_span span,
-		const bool *abort)
+static int walk_span(struct address_space *mapping, struct wpfile_span span,
+		     const bool *abort)
 {
 	while (span.first <= span.last) {
-		if (abort ? READ_ONCE(*abort) : fatal_signal_pending(current))
+		span.first = walk_chunk(mapping, span.first, span.last, abort);
+		if (aborted(abort))
 			return -EINTR;
-		span.first = walk_chunk(mapping, span.first, span.last);
 		cond_resched();
 	}
 	return 0;
+}
+
+/**
+ * wpfile_walk - make what maps ranges read-only, and flush
+ * @mapping: of the file; the bits of the ranges are set, and a full barrier has
+ *	followed
+ * @spans: the ranges, in order
+ * @nr: their number
+ * @abort: stop when this becomes true; NULL to stop when the caller is killed
+ *
+ * Small gaps between ranges are walked over: a page made read-only for nothing
+ * costs a fault, a walk of all mappings costs more.
+ *
+ * Return: 0 with nothing in the ranges writable but what was since made so with
+ * its bit clear; -EINTR if stopped, with an unknown part done.
+ */
+int wpfile_walk(struct address_space *mapping, const struct wpfile_span *spans,
+		unsigned int nr, const bool *abort)
+{
+	struct wpfile_span span;
+	unsigned int i = 0;
+	int err = 0;
+
+	while (i < nr && !err) {
+		span = spans[i++];
+		while (i < nr && spans[i].first - span.last < WPFILE_CHUNK_PAGES)
+			span.last = spans[i++].last;
+		err = walk_span(mapping, span, abort);
+	}
+	return err;
 }

@@ -138,7 +138,6 @@ int wpfile_lock_gates(struct inode *inode);
 void wpfile_unlock_gates(struct inode *inode);
 
 /* gate.c */
-void wpfile_before_write(struct wpfile_mark *mark, pgoff_t index);
 pgoff_t wpfile_next_present(struct address_space *mapping, pgoff_t first,
 			    pgoff_t last);
 
@@ -148,20 +147,23 @@ int wpfile_shadow_publish(struct wpfile_mon *mon,
 			  const struct file_operations *fops);
 void wpfile_shadow_drop(struct wpfile_mark *mark, pgoff_t first, pgoff_t last);
 void wpfile_capture(struct wpfile_mark *mark, pgoff_t index);
+int wpfile_capture_for_reader(struct wpfile_mark *mark, pgoff_t index);
 void wpfile_fail(struct wpfile_mark *mark, pgoff_t index, int err);
 ssize_t wpfile_content_read(struct wpfile_mark *mark, loff_t pos,
 			    struct iov_iter *to);
+struct folio *wpfile_shadow_folio(struct wpfile_mark *mark, pgoff_t index);
 bool wpfile_content_is_data(struct wpfile_mark *mark, pgoff_t index);
 
 /* walk.c */
-int wpfile_walk(struct address_space *mapping, struct wpfile_span span,
-		const bool *abort);
+int wpfile_walk(struct address_space *mapping, const struct wpfile_span *spans,
+		unsigned int nr, const bool *abort);
 
 /* cut.c */
 int wpfile_cut(struct wpfile_mark *mark, struct wpfile_span *spans,
 	       unsigned int nr);
 
 /* protect.c */
+unsigned int wpfile_sort_spans(struct wpfile_span *spans, unsigned int nr);
 int wpfile_reserve(struct wpfile_mark *mark, struct wpfile_span span);
 int wpfile_protect(struct wpfile_mark *mark, struct wpfile_span *spans,
 		   unsigned int nr);
@@ -176,6 +178,7 @@ int wpfile_monitor_fd(struct file *target, struct wpfile_monitor *args);
 void wpfile_show_fdinfo(struct seq_file *m, struct wpfile_mon *mon);
 
 /* snapshot.c */
+bool wpfile_is_snapshot(struct file *file);
 struct file *wpfile_snapshot_file(struct file *target,
 				  struct wpfile_snapshot *args);
 

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests of gates that no system call leads to: drivers drop ranges of
+ * shmem files without the inode lock.
+ */
+#include <kunit/test.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/uio.h>
+
+#include "wpfile.h"
+
+#define NR_PAGES	4
+
+static struct file *new_file(struct kunit *test)
+{
+	struct file *file = shmem_file_setup("wpfile-kunit",
+					     NR_PAGES * PAGE_SIZE, VM_NORESERVE);
+	loff_t pos;
+	u8 i;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
+	for (i = 0; i < NR_PAGES; i++) {
+		pos = (loff_t)i * PAGE_SIZE + 10;
+		KUNIT_ASSERT_EQ(test, 1, kernel_write(file, &i, 1, &pos));
+	}
+	return file;
+}
+
+static struct wpfile_mon *new_monitor(struct kunit *test, struct file *file,
+				      u32 mode)
+{
+	struct wpfile_span all = { 0, NR_PAGES - 1 };
+	struct wpfile_mon *mon = wpfile_mon_new(file, mode, 0);
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mon);
+	KUNIT_ASSERT_EQ(test, 0, wpfile_protect(mon->mark, &all, 1));
+	return mon;
+}
+
+static void range_dropped_by_a_driver_is_reported(struct kunit *test)
+{
+	struct file *file = new_file(test);
+	struct wpfile_mon *mon = new_monitor(test, file, WPFILE_TRACK);
+
+	shmem_truncate_range(file_inode(file), PAGE_SIZE, 2 * PAGE_SIZE - 1);
+	KUNIT_EXPECT_TRUE(test, wpfile_pageset_test(&mon->mark->pages, 0));
+	KUNIT_EXPECT_FALSE(test, wpfile_pageset_test(&mon->mark->pages, 1));
+	KUNIT_EXPECT_TRUE(test, wpfile_pageset_test(&mon->mark->pages, 2));
+	wpfile_mon_release(mon);
+	fput(file);
+}
+
+static void range_dropped_by_a_driver_is_captured(struct kunit *test)
+{
+	struct file *file = new_file(test);
+	struct wpfile_mon *mon = new_monitor(test, file, WPFILE_CAPTURE);
+	u8 byte = 0xff;
+	struct kvec kvec = { &byte, 1 };
+	struct iov_iter iter;
+
+	shmem_truncate_range(file_inode(file), PAGE_SIZE, -1);
+	iov_iter_kvec(&iter, ITER_DEST, &kvec, 1, 1);
+	KUNIT_EXPECT_EQ(test, 1, wpfile_content_read(mon->mark,
+						     2 * PAGE_SIZE + 10, &iter));
+	KUNIT_EXPECT_EQ(test, 2, byte);
+	wpfile_mon_release(mon);
+	fput(file);
+}
+
+static struct kunit_case gate_cases[] = {
+	KUNIT_CASE(range_dropped_by_a_driver_is_reported),
+	KUNIT_CASE(range_dropped_by_a_driver_is_captured),
+	{}
+};
+
+static struct kunit_suite gate_suite = {
+	.name = "wpfile_gate",
+	.test_cases = gate_cases,
+};
+
+kunit_test_suite(gate_suite);
