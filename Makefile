@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# wpfile: `make demo` and `make test` do everything, from a fresh Debian 12 on. See README.md.
+
+BUILD		:= build
+PREFIX		?= /usr/local
+KERNEL		?= vm
+ONLY		?=
+JOBS		?= $(shell nproc)
+
+SUBMAKE		= $(MAKE) --no-print-directory
+
+.PHONY: help deps kernel demo demo-postgres test patches install clean distclean check-style
+.DEFAULT_GOAL	:= help
+.DELETE_ON_ERROR:
+
+help: ## this text
+	@echo 'make TARGET, as root on Debian 12 (otherwise missing packages are only named):'
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 18
+	@echo
+	@echo 'KERNEL=vm|debug|stock for kernel; ONLY=REGEX, JOBS=N for test; PREFIX, DESTDIR for install'
+
+deps: ## install the Debian packages that all targets need
+	@scripts/deps build kernel vm man test postgres patches style
+
+kernel: ## build the kernel KERNEL in build/kernel-$(KERNEL)
+	@scripts/deps kernel
+	@scripts/kernel-build $(KERNEL)
+
+# Each of these first sees to packages and kernels, and then asks make again: fragments look at what is installed.
+demo: ## the main job: a causal snapshot of memory that many processes are writing
+	@scripts/deps build kernel vm
+	@scripts/kernel-build vm
+	@$(SUBMAKE) demo-run
+
+demo-postgres: ## the same of PostgreSQL's shared buffers under pgbench
+	@scripts/deps build kernel vm postgres
+	@scripts/kernel-build vm
+	@$(SUBMAKE) demo-postgres-run
+
+test: ## all tests; the last line is "N passed, M failed, K skipped"
+	@scripts/deps build kernel vm man test
+	@scripts/kernel-build vm
+	@scripts/kernel-build debug
+	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init lib ctl unit-tests kernel-tests demo-build
+	@tests/run --jobs $(JOBS) --only '$(ONLY)'
+
+patches: ## write the kernel change as a mailable series to build/patches
+	@scripts/deps kernel patches
+	@scripts/patches
+
+install: ## install library, command, header and manual pages under $(DESTDIR)$(PREFIX)
+	@scripts/deps build man
+	@$(SUBMAKE) install-lib install-ctl
+
+check-style: ## shellcheck, SPDX lines, checkpatch
+	@scripts/deps kernel patches style
+	@scripts/check-style
+
+clean: ## remove what is built, but not the kernels
+	rm -rf $(filter-out $(wildcard $(BUILD)/linux-* $(BUILD)/kernel-*),$(wildcard $(BUILD)/*))
+
+distclean: ## remove everything that is built
+	rm -rf $(BUILD)
+
+# PID 1 of the test machine; tests/vm/run asks for it. Renamed into place: a running test may be reading it.
+$(BUILD)/vm/init: tests/vm/init.c
+	@mkdir -p $(@D)
+	@$(CC) -O2 -Wall -Wextra -Werror -static -o $@.$$$$ $< && mv $@.$$$$ $@
+
+-include libwpfile/libwpfile.mk ctl/ctl.mk tests/kernel/kernel-tests.mk tests/demo/demo.mk
