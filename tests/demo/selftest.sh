@@ -26,13 +26,14 @@ expect() {
 
 expect copies_of_stopped_writers_pass "" --engine stop --rounds 10
 expect more_processes_pass "" --engine stop --rounds 3 --processes 23
-expect plain_reading_fails "1 2( 3)?" --engine read --rounds 3
-expect copying_from_a_mapping_fails "1 2( 3)?" --engine memcpy --rounds 3
+expect plain_reading_fails "(1 )?2( 3)?" --engine read --rounds 3
+expect copying_from_a_mapping_fails "(1 )?2( 3)?" --engine memcpy --rounds 3
 expect one_bit_is_found "2" --engine stop --rounds 1 --spoil bit
 expect a_written_hole_is_found "2" --engine stop --rounds 1 --spoil hole
-expect a_page_one_write_behind_is_found "1 2" --engine stop --rounds 1 --spoil old
-expect a_page_one_write_ahead_is_found "1 2" --engine stop --rounds 1 --spoil new
-expect one_store_too_many_is_found "1 2" --engine stop --rounds 1 --spoil word
+# Whether a wrong page also stands before its cause depends on where its chain is at that time.
+expect a_page_one_write_behind_is_found "(1 )?2" --engine stop --rounds 1 --spoil old
+expect a_page_one_write_ahead_is_found "(1 )?2" --engine stop --rounds 1 --spoil new
+expect one_store_too_many_is_found "(1 )?2" --engine stop --rounds 1 --spoil word
 expect one_process_behind_the_others_is_found "1 3" --engine stop --rounds 1 --spoil skew
 expect a_picture_from_before_the_call_is_found "3" --engine stop --rounds 1 --spoil stale
 echo "1..$number"

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Files in shared memory of every kind, their mappings and their content. */
+#include "common.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/shm.h>
+#include <unistd.h>
+
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT 21
+#endif
+
+static size_t round_up(size_t size, size_t to)
+{
+	return (size + to - 1) / to * to;
+}
+
+/* A mount of its own that lives as long as a file of it is open. */
+int tmpfs_new(const char *huge)
+{
+	int fs = fsopen("tmpfs", FSOPEN_CLOEXEC), top = -1, dir = -1;
+
+	if (fs < 0)
+		return -errno;
+	if (!fsconfig(fs, FSCONFIG_SET_STRING, "huge", huge, 0) &&
+	    !fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		top = fsmount(fs, FSMOUNT_CLOEXEC, 0); /* as with O_PATH */
+	if (top >= 0)
+		dir = openat(top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		dir = -errno;
+	if (top >= 0)
+		close(top);
+	close(fs);
+	return dir;
+}
+
+static int tmpfs_file(const char *huge)
+{
+	int dir = tmpfs_new(huge), fd;
+
+	if (dir < 0)
+		return dir;
+	fd = openat(dir, "file", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		fd = -errno;
+	close(dir);
+	return fd;
+}
+
+/* A HUGE-aligned place, so that huge entries are possible. */
+char *map_file(int fd, size_t size, int prot)
+{
+	size_t length = round_up(size, PAGE);
+	char *room, *at;
+
+	room = mmap(NULL, length + HUGE, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (room == MAP_FAILED)
+		return NULL;
+	at = (char *)round_up((uintptr_t)room, HUGE);
+	if (at > room)
+		munmap(room, at - room);
+	munmap(at + length, room + HUGE - at);
+	at = mmap(at, length, prot, MAP_SHARED | MAP_FIXED, fd, 0);
+	return at == MAP_FAILED ? NULL : at;
+}
+
+int map_files_open(const void *map, size_t size)
+{
+	unsigned long start = (unsigned long)map;
+	char path[80];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", start,
+		 start + round_up(size, PAGE));
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static void *sysv_map(size_t size)
+{
+	int id = shmget(IPC_PRIVATE, size, IPC_CREAT | 0600);
+	void *map;
+
+	if (id < 0)
+		return MAP_FAILED;
+	map = shmat(id, NULL, 0);
+	shmctl(id, IPC_RMID, NULL);
+	return map;
+}
+
+static int make_mapped(struct area *area)
+{
+	void *map;
+
+	if (area->kind == SYSV)
+		map = sysv_map(area->size);
+	else
+		map = mmap(NULL, area->size, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	area->map = map;
+	return map_files_open(map, area->size);
+}
+
+static int make_file(struct area *area)
+{
+	int fd;
+
+	if (area->kind == MEMFD)
+		fd = memfd_create("wpfile-test",
+				  MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	else
+		fd = tmpfs_file(area->kind == TMPFS_HUGE ? "always" : "never");
+	if (area->kind == MEMFD && fd < 0)
+		return -errno;
+	if (fd >= 0 && ftruncate(fd, area->size))
+		return -errno;
+	return fd;
+}
+
+int area_make(struct area *area, enum kind kind, size_t size)
+{
+	*area = (struct area){ .kind = kind, .size = size };
+	area->before = calloc(1, round_up(size, PAGE) ?: 1);
+	if (kind == SYSV || kind == ANON)
+		area->fd = make_mapped(area);
+	else
+		area->fd = make_file(area);
+	return area->fd < 0 ? area->fd : 0;
+}
+
+void area_free(struct area *area)
+{
+	area_unmap(area);
+	if (area->fd >= 0)
+		close(area->fd);
+	free(area->before);
+	area->before = NULL;
+	area->fd = -1;
+}
+
+int area_map(struct area *area)
+{
+	if (!area->map)
+		area->map = map_file(area->fd, area->size,
+				     PROT_READ | PROT_WRITE);
+	return area->map ? 0 : -errno;
+}
+
+void area_unmap(struct area *area)
+{
+	if (area->map)
+		munmap(area->map, round_up(area->size, PAGE));
+	area->map = NULL;
+}
+
+static bool is_by_address(const struct area *area)
+{
+	return area->kind == SYSV || area->kind == ANON;
+}
+
+int area_monitor(const struct area *area, __u32 mode)
+{
+	return is_by_address(area) ? wp_monitor_at(area->map, mode) :
+				     wp_monitor(area->fd, mode);
+}
+
+int area_snapshot(const struct area *area)
+{
+	return is_by_address(area) ? wp_snapshot_at(area->map) :
+				     wp_snapshot(area->fd);
+}
+
+int area_protect(const struct area *area, __u32 mode)
+{
+	int monitor = area_monitor(area, mode), ret;
+
+	if (monitor < 0)
+		return monitor;
+	ret = wp_protect(monitor, 0, WPFILE_TO_END);
+	if (!ret)
+		return monitor;
+	close(monitor);
+	return ret;
+}
+
+void fill(void *page, size_t index, unsigned int version)
+{
+	uint64_t *words = page;
+	size_t i;
+
+	for (i = 0; i < PAGE / sizeof(*words); i++)
+		words[i] = (uint64_t)version << 40 | (uint64_t)index << 16 | i;
+}
+
+/* The last page may be a part of one. */
+int area_fill_page(struct area *area, size_t index, unsigned int version)
+{
+	char *page = area->before + index * PAGE;
+	size_t length = area->size - index * PAGE;
+	ssize_t done;
+
+	fill(page, index, version);
+	if (length > PAGE)
+		length = PAGE;
+	memset(page + length, 0, PAGE - length);
+	done = pwrite(area->fd, page, length, index * PAGE);
+	return done == (ssize_t)length ? 0 : done < 0 ? -errno : -EIO;
+}
+
+int area_fill(struct area *area, unsigned int version)
+{
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i * PAGE < area->size && !ret; i++)
+		ret = area_fill_page(area, i, version);
+	return ret;
+}
+
+void area_touch(struct area *area)
+{
+	volatile char *page;
+
+	for (page = area->map; page < area->map + area->size; page += PAGE)
+		*page = *page;
+}
+
+int area_page_out(struct area *area)
+{
+	long wanted = round_up(area->size, PAGE) / 1024;
+	int tries;
+
+	for (tries = 0; tries < 100; tries++) {
+		if (madvise(area->map, area->size, MADV_PAGEOUT))
+			return -errno;
+		if (smaps_kib(area->map, "Swap:") >= wanted)
+			return 0;
+		sleep_ms(20);
+	}
+	return -EAGAIN;
+}
+
+bool map_is_huge(const void *map, size_t size)
+{
+	return smaps_kib(map, "ShmemPmdMapped:") * 1024 >= (long)size;
+}
+
+bool area_is_huge(const struct area *area)
+{
+	return map_is_huge(area->map, area->size);
+}
+
+static const char *difference(const char *seen, const char *expected,
+			      size_t offset, size_t i)
+{
+	static char text[160];
+
+	snprintf(text, sizeof(text),
+		 "page %zu, byte %zu: %#x, expected %#x", (offset + i) / PAGE,
+		 (offset + i) % PAGE, (unsigned char)seen[i],
+		 (unsigned char)expected[i]);
+	return text;
+}
+
+const char *compare_memory(const char *seen, const char *expected, size_t size)
+{
+	size_t i;
+
+	for (i = 0; i < size; i++)
+		if (seen[i] != expected[i])
+			return difference(seen, expected, 0, i);
+	return "same";
+}
+
+const char *compare(int fd, const char *expected, size_t size)
+{
+	static char buffer[1 << 16], text[160];
+	size_t offset, length, i;
+	ssize_t done;
+
+	for (offset = 0; offset < size; offset += length) {
+		length = size - offset;
+		if (length > sizeof(buffer))
+			length = sizeof(buffer);
+		done = pread(fd, buffer, length, offset);
+		if (done != (ssize_t)length) {
+			snprintf(text, sizeof(text),
+				 "pread of %zu at %zu gave %zd, %s", length,
+				 offset, done, done < 0 ? strerror(errno) : "");
+			return text;
+		}
+		if (!memcmp(buffer, expected + offset, length))
+			continue;
+		for (i = 0; buffer[i] == expected[offset + i];)
+			i++;
+		return difference(buffer, expected + offset, offset, i);
+	}
+	return "same";
+}
+
+/* By pread(), so that no mapping is touched. */
+void changed_pages(const struct area *area, struct pages *pages)
+{
+	char page[PAGE];
+	size_t i, length;
+	ssize_t done;
+
+	memset(pages, 0, sizeof(*pages));
+	for (i = 0; i * PAGE < area->size; i++) {
+		length = area->size - i * PAGE;
+		if (length > PAGE)
+			length = PAGE;
+		done = pread(area->fd, page, length, i * PAGE);
+		pages->has[i] = done != (ssize_t)length ||
+				memcmp(page, area->before + i * PAGE, length);
+	}
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the tests of the kernel part share.  Nothing here decides whether a
+ * test passes, and nothing here knows the harness: a function that can fail
+ * returns -errno (or "error ..." where it returns text).
+ */
+#ifndef WPFILE_TESTS_COMMON_H
+#define WPFILE_TESTS_COMMON_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <linux/wpfile.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define PAGE		((size_t)4096)
+#define HUGE		((size_t)2 << 20)
+#define HUGE_PAGES	(HUGE / PAGE)
+#define MAX_PAGES	8192
+
+/* --- ioctl.c: the ioctls; what they returned, or -errno --- */
+
+int wp_device(void);			/* /dev/wpfile, opened once */
+int wp_query(int fd, struct wpfile_query *query);
+int wp_count(int fd, __u32 mode);	/* monitors of the file by QUERY */
+int wp_wait_count(int fd, __u32 mode, int wanted, int seconds);
+int wp_monitor(int fd, __u32 mode);
+int wp_monitor_limited(int fd, __u64 capture_limit);
+int wp_monitor_at(const void *address, __u32 mode);
+int wp_snapshot(int fd);
+int wp_snapshot_limited(int fd, __u64 capture_limit);
+int wp_snapshot_at(const void *address);
+int wp_protect(int monitor, __u64 offset, __u64 length);
+int wp_protect_ranges(int monitor, const struct wpfile_range *ranges, __u32 nr);
+int wp_unprotect(int monitor, __u64 offset, __u64 length);
+int wp_scan(int monitor, struct wpfile_scan *scan, struct wpfile_range *ranges,
+	    __u32 nr, __u64 offset, __u64 length, __u32 flags);
+
+/* --- pages.c: sets of pages, and their text: "1 5-7", or "" --- */
+
+struct pages {
+	unsigned char has[MAX_PAGES];
+};
+
+const char *pages_text(const struct pages *pages);
+bool pages_cover(const struct pages *outer, const struct pages *inner);
+void pages_round(struct pages *pages, size_t block);
+
+/* The pages whose bit is clear, over as many SCANs as it takes. */
+int scan_pages(int monitor, __u32 flags, struct pages *pages);
+const char *written(int monitor);	/* as text, and protects them again */
+const char *unprotected(int monitor);	/* as text, and changes nothing */
+
+/* --- area.c: files in shared memory, with a mapping --- */
+
+enum kind { MEMFD, TMPFS, TMPFS_HUGE, SYSV, ANON };
+
+struct area {
+	enum kind kind;
+	int fd;		/* of SYSV and ANON: through /proc/self/map_files */
+	size_t size;
+	char *map;	/* NULL, or shared and writable, HUGE-aligned */
+	char *before;	/* what the file should contain */
+};
+
+int area_make(struct area *area, enum kind kind, size_t size);
+void area_free(struct area *area);
+int area_map(struct area *area);
+void area_unmap(struct area *area);
+char *map_file(int fd, size_t size, int prot);	/* shared; NULL: errno */
+int map_files_open(const void *map, size_t size);
+int tmpfs_new(const char *huge);	/* fd of the directory; goes with it */
+
+/* By file descriptor, or by address where the kind has none. */
+int area_monitor(const struct area *area, __u32 mode);
+int area_snapshot(const struct area *area);
+/* A monitor that protects all of it, however far it may grow. */
+int area_protect(const struct area *area, __u32 mode);
+
+/* The content of page @index in @version, never 0. */
+void fill(void *page, size_t index, unsigned int version);
+int area_fill_page(struct area *area, size_t index, unsigned int version);
+int area_fill(struct area *area, unsigned int version);
+/* Stores, through the mapping, what is there: all entries are writable. */
+void area_touch(struct area *area);
+int area_page_out(struct area *area);	/* 0 only if all of it is in swap */
+bool area_is_huge(const struct area *area); /* mapped by huge entries only */
+bool map_is_huge(const void *map, size_t size);
+
+/* "same", or where the first @size bytes of @fd differ from @expected. */
+const char *compare(int fd, const char *expected, size_t size);
+const char *compare_memory(const char *seen, const char *expected, size_t size);
+void changed_pages(const struct area *area, struct pages *pages);
+
+/* --- system.c: what /proc, /sys and cgroups say --- */
+
+int file_write(const char *path, const char *text);
+int file_read(const char *path, char *text, size_t size);
+long file_number(const char *path, const char *key);	/* "key N", or -1 */
+long smaps_kib(const void *map, const char *key);
+bool is_mapped(const void *page);	/* an entry of the caller is present */
+unsigned long frame_of(const void *page);	/* 0 if none */
+int open_fds(void);
+long minor_faults(void);	/* of the calling thread */
+void sleep_ms(unsigned int ms);
+uint64_t now_ns(void);
+int nr_nodes(void);		/* with memory */
+int try_to_move(const void *page, int node);	/* 0 if it is there now */
+int move_to_node(const void *page, int node);	/* the same, with patience */
+int seconds_to_run(int normal);	/* WPFILE_SECONDS, or normal */
+
+/* A memory cgroup; -1 in limits: none. */
+int cgroup_make(char *path, size_t size, long memory_max, long swap_max);
+int cgroup_enter(const char *path);
+void cgroup_remove(const char *path);
+
+/* --- uffd.c --- */
+
+int uffd_open(__u64 features);
+int uffd_register(int uffd, const void *map, size_t size, __u64 mode);
+int uffd_register_for_fork(const void *map, size_t size);
+
+/* --- worker.c: another process that does what it is told --- */
+
+struct worker {
+	pid_t pid;
+	int fd;
+};
+
+typedef long (*worker_fn)(void *argument, long value);
+
+int worker_start(struct worker *worker);
+long worker_call(struct worker *worker, worker_fn fn, void *arg, long value);
+void worker_begin(struct worker *worker, worker_fn fn, void *arg, long value);
+long worker_end(struct worker *worker);
+int worker_take_fd(struct worker *worker, int fd);
+void worker_stop(struct worker *worker);
+
+#endif

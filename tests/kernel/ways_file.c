@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Ways to change a page by system calls on the file. */
+#include "ways.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/aio_abi.h>
+#include <linux/falloc.h>
+#include <linux/loop.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static const uint64_t new_value = NEW_VALUE;
+
+static int expect_done(ssize_t done, size_t wanted)
+{
+	if (done < 0)
+		return -errno;
+	return (size_t)done == wanted ? 0 : -EIO;
+}
+
+int way_pwrite(struct area *area, size_t page)
+{
+	return expect_done(pwrite(area->fd, &new_value, sizeof(new_value),
+				  page * PAGE + 100),
+			   sizeof(new_value));
+}
+
+/* The last of one page and the first of the next. */
+int way_pwrite_two_bytes(struct area *area, size_t page)
+{
+	return expect_done(pwrite(area->fd, "\xee\xdd", 2,
+				  (page + 1) * PAGE - 1),
+			   2);
+}
+
+int way_write(struct area *area, size_t page)
+{
+	char data[2 * PAGE];
+
+	memset(data, 0x6b, sizeof(data));
+	if (lseek(area->fd, page * PAGE, SEEK_SET) < 0)
+		return -errno;
+	return expect_done(write(area->fd, data, sizeof(data)), sizeof(data));
+}
+
+int way_pwritev2(struct area *area, size_t page)
+{
+	struct iovec iov[2] = {
+		{ (void *)&new_value, sizeof(new_value) },
+		{ (void *)&new_value, sizeof(new_value) },
+	};
+
+	return expect_done(pwritev2(area->fd, iov, 2, page * PAGE + 8,
+				    RWF_DSYNC),
+			   2 * sizeof(new_value));
+}
+
+static int aio_submit(aio_context_t context, struct iocb *iocb)
+{
+	struct io_event event;
+
+	if (syscall(SYS_io_submit, context, 1L, &iocb) != 1 ||
+	    syscall(SYS_io_getevents, context, 1L, 1L, &event, NULL) != 1)
+		return -errno;
+	return event.res == (__s64)sizeof(new_value) ? 0 : (int)event.res;
+}
+
+int way_aio(struct area *area, size_t page)
+{
+	struct iocb iocb = {
+		.aio_lio_opcode = IOCB_CMD_PWRITE,
+		.aio_fildes = area->fd,
+		.aio_buf = (uintptr_t)&new_value,
+		.aio_nbytes = sizeof(new_value),
+		.aio_offset = page * PAGE,
+	};
+	aio_context_t context = 0;
+	int ret;
+
+	if (syscall(SYS_io_setup, 1, &context))
+		return -errno;
+	ret = aio_submit(context, &iocb);
+	syscall(SYS_io_destroy, context);
+	return ret;
+}
+
+int way_splice(struct area *area, size_t page)
+{
+	off_t offset = page * PAGE;
+	ssize_t done = -1;
+	int fds[2];
+
+	if (pipe(fds))
+		return -errno;
+	if (write(fds[1], &new_value, sizeof(new_value)) > 0)
+		done = splice(fds[0], NULL, area->fd, &offset,
+			      sizeof(new_value), 0);
+	close(fds[0]);
+	close(fds[1]);
+	return expect_done(done, sizeof(new_value));
+}
+
+int way_sendfile(struct area *area, size_t page)
+{
+	int from = memfd_create("wpfile-source", MFD_CLOEXEC);
+	off_t offset = 0;
+	ssize_t done = -1;
+
+	if (pwrite(from, &new_value, sizeof(new_value), 0) > 0 &&
+	    lseek(area->fd, page * PAGE, SEEK_SET) >= 0)
+		done = sendfile(area->fd, from, &offset, sizeof(new_value));
+	close(from);
+	return expect_done(done, sizeof(new_value));
+}
+
+/* Page 0 over the wanted one. */
+int way_copy_file_range(struct area *area, size_t page)
+{
+	loff_t from = 0, to = page * PAGE;
+
+	return expect_done(copy_file_range(area->fd, &from, area->fd, &to, PAGE,
+					   0),
+			   PAGE);
+}
+
+static int punch(struct area *area, off_t offset, off_t length)
+{
+	return fallocate(area->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			 offset, length) ?
+		       -errno :
+		       0;
+}
+
+int way_punch_hole(struct area *area, size_t page)
+{
+	return punch(area, page * PAGE, PAGE);
+}
+
+/* The end of the page before, the page, the beginning of the next. */
+int way_punch_ragged_hole(struct area *area, size_t page)
+{
+	return punch(area, page * PAGE - 16, PAGE + 32);
+}
+
+/* And back: what lies behind the end cannot be looked at. */
+static int truncate_to(struct area *area, off_t size)
+{
+	return ftruncate(area->fd, size) || ftruncate(area->fd, area->size) ?
+		       -errno :
+		       0;
+}
+
+int way_truncate(struct area *area, size_t page)
+{
+	return truncate_to(area, page * PAGE);
+}
+
+int way_truncate_ragged(struct area *area, size_t page)
+{
+	return truncate_to(area, page * PAGE + 100);
+}
+
+int way_open_truncate(struct area *area, size_t page)
+{
+	char path[32];
+	int fd;
+
+	(void)page;
+	sprintf(path, "/proc/self/fd/%d", area->fd);
+	fd = open(path, O_RDWR | O_TRUNC | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return truncate_to(area, 0);
+}
+
+static int loop_write(int loop, struct area *area, size_t page)
+{
+	int ret;
+
+	if (ioctl(loop, LOOP_SET_FD, area->fd))
+		return -errno;
+	ret = expect_done(pwrite(loop, &new_value, sizeof(new_value),
+				 page * PAGE),
+			  sizeof(new_value));
+	if (!ret && fsync(loop))
+		ret = -errno;
+	ioctl(loop, LOOP_CLR_FD, 0);
+	return ret;
+}
+
+/* By a kernel thread. */
+int way_loop_device(struct area *area, size_t page)
+{
+	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), loop, ret;
+	char path[32];
+
+	if (control < 0)
+		return -errno;
+	sprintf(path, "/dev/loop%d", ioctl(control, LOOP_CTL_GET_FREE));
+	close(control);
+	loop = open(path, O_RDWR | O_CLOEXEC);
+	if (loop < 0)
+		return -errno;
+	ret = loop_write(loop, area, page);
+	close(loop);
+	return ret;
+}
