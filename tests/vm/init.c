@@ -40,6 +40,7 @@
 #define MAX_ITEMS 4096
 
 static char *args[MAX_ITEMS], *env[MAX_ITEMS], *shares[MAX_ITEMS];
+static char *keep; /* a directory that stays visible, wherever it is */
 static int nr_args, nr_env, nr_shares;
 static const char *cwd = "/", *swap;
 static int control = -1;
@@ -90,6 +91,8 @@ static void take_item(char *key)
 		append(shares, &nr_shares, value);
 	else if (!strcmp(key, "cwd"))
 		cwd = value;
+	else if (!strcmp(key, "keep"))
+		keep = value;
 	else if (!strcmp(key, "swap"))
 		swap = value;
 	else
@@ -182,6 +185,19 @@ static void mount_all(void)
 	for (i = 0; i < ARRAY_SIZE(mounts); i++)
 		mount_at(mounts[i].type, mounts[i].where, mounts[i].type, 0, mounts[i].options);
 	mkdir("/run/lock", 01777);
+}
+
+/* A checkout below /tmp is hidden by the guest's own /tmp. */
+static void bring_back(const char *path, int fd)
+{
+	char from[32];
+
+	if (!access(path, F_OK))
+		return;
+	make_path(path);
+	snprintf(from, sizeof(from), "/proc/self/fd/%d", fd);
+	if (mount(from, path, NULL, MS_BIND, NULL))
+		die("%s: %m", path);
 }
 
 static void mount_shares(void)
@@ -391,7 +407,7 @@ static int run_command(struct stream *out, struct stream *err)
 int main(void)
 {
 	struct stream out, err;
-	int status;
+	int kept, status;
 
 	mount_at("dev", "/dev", "devtmpfs", 0, NULL);
 	control = open_port(1);
@@ -400,7 +416,11 @@ int main(void)
 	err = (struct stream){ .port = open_port(3) };
 	read_request();
 	enter_root();
+	kept = open(keep, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (kept < 0)
+		die("%s: %m", keep);
 	mount_all();
+	bring_back(keep, kept);
 	set_up();
 	mount_shares();
 	status = run_command(&out, &err);

@@ -396,10 +396,12 @@ bool wpfile_content_is_data(struct wpfile_mark *mark, pgoff_t index)
 
 	if (wpfile_pageset_test(&mark->pages, index)) {
 		data = has_data(mark->file->inode, index);
+		/* What was found before the bit. */
 		smp_rmb();
 		if (wpfile_pageset_test(&mark->pages, index))
 			return data;
 	}
+	/* The bit before the mark. */
 	smp_rmb();
 	if (!wpfile_pageset_captured(&mark->pages, index))
 		return true;

@@ -192,10 +192,10 @@ static void protect_vma(struct vm_area_struct *vma, pgoff_t first, pgoff_t last)
  */
 static pgoff_t chunk_pages(struct address_space *mapping)
 {
-	int nr = atomic_read(&mapping->i_mmap_writable);
+	int nr = max(atomic_read(&mapping->i_mmap_writable), 1);
 
-	return max(rounddown_pow_of_two((1UL << 20) / max(nr, 1) + 1),
-		   (unsigned long)PTRS_PER_PTE);
+	return max_t(pgoff_t, rounddown_pow_of_two((1UL << 20) / nr + 1),
+		     PTRS_PER_PTE);
 }
 
 static bool aborted(const bool *abort)
