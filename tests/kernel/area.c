@@ -54,10 +54,9 @@ static int tmpfs_file(const char *huge)
 	return fd;
 }
 
-/* A HUGE-aligned place, so that huge entries are possible. */
-char *map_file(int fd, size_t size, int prot)
+/* A HUGE-aligned place, so that huge entries are possible; with nothing in it. */
+static void *room_for(size_t length)
 {
-	size_t length = round_up(size, PAGE);
 	char *room, *at;
 
 	room = mmap(NULL, length + HUGE, PROT_NONE,
@@ -68,7 +67,16 @@ char *map_file(int fd, size_t size, int prot)
 	if (at > room)
 		munmap(room, at - room);
 	munmap(at + length, room + HUGE - at);
-	at = mmap(at, length, prot, MAP_SHARED | MAP_FIXED, fd, 0);
+	return at;
+}
+
+char *map_file(int fd, size_t size, int prot)
+{
+	size_t length = round_up(size, PAGE);
+	char *at = room_for(length);
+
+	if (at)
+		at = mmap(at, length, prot, MAP_SHARED | MAP_FIXED, fd, 0);
 	return at == MAP_FAILED ? NULL : at;
 }
 
@@ -84,31 +92,54 @@ int map_files_open(const void *map, size_t size)
 	return fd < 0 ? -errno : fd;
 }
 
-static void *sysv_map(size_t size)
+static char *sysv_map(int id, size_t size)
 {
-	int id = shmget(IPC_PRIVATE, size, IPC_CREAT | 0600);
-	void *map;
+	char *at = room_for(round_up(size, PAGE));
 
-	if (id < 0)
-		return MAP_FAILED;
-	map = shmat(id, NULL, 0);
-	shmctl(id, IPC_RMID, NULL);
+	if (at)
+		at = shmat(id, at, SHM_REMAP);
+	return at == (void *)-1 ? NULL : at;
+}
+
+/* The same pages at a second place. */
+static char *anon_map(char *home, size_t size)
+{
+	char *at = room_for(round_up(size, PAGE));
+
+	if (at)
+		at = mremap(home, 0, round_up(size, PAGE),
+			    MREMAP_MAYMOVE | MREMAP_FIXED, at);
+	return at == MAP_FAILED ? NULL : at;
+}
+
+/* The segment goes with its last mapping. */
+static char *sysv_make(struct area *area)
+{
+	char *map;
+
+	area->id = shmget(IPC_PRIVATE, area->size, IPC_CREAT | 0600);
+	if (area->id < 0)
+		return NULL;
+	map = sysv_map(area->id, area->size);
+	shmctl(area->id, IPC_RMID, NULL);
 	return map;
+}
+
+static char *anon_make(struct area *area)
+{
+	size_t length = round_up(area->size, PAGE);
+	char *at = room_for(length);
+
+	if (at)
+		at = mmap(at, length, PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	return at == MAP_FAILED ? NULL : at;
 }
 
 static int make_mapped(struct area *area)
 {
-	void *map;
-
-	if (area->kind == SYSV)
-		map = sysv_map(area->size);
-	else
-		map = mmap(NULL, area->size, PROT_READ | PROT_WRITE,
-			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (map == MAP_FAILED)
-		return -errno;
-	area->map = map;
-	return map_files_open(map, area->size);
+	area->map = area->kind == SYSV ? sysv_make(area) : anon_make(area);
+	return area->map ? map_files_open(area->map, area->size) : -errno;
 }
 
 static int make_file(struct area *area)
@@ -138,20 +169,40 @@ int area_make(struct area *area, enum kind kind, size_t size)
 	return area->fd < 0 ? area->fd : 0;
 }
 
+static bool is_by_address(const struct area *area)
+{
+	return area->kind == SYSV || area->kind == ANON;
+}
+
+/* A huge entry may reach over the end of the file. */
+static size_t mapped_length(const struct area *area)
+{
+	return round_up(area->size, area->kind == TMPFS_HUGE ? HUGE : PAGE);
+}
+
 void area_free(struct area *area)
 {
 	area_unmap(area);
+	if (area->home)
+		munmap(area->home, mapped_length(area));
 	if (area->fd >= 0)
 		close(area->fd);
 	free(area->before);
+	area->home = NULL;
 	area->before = NULL;
 	area->fd = -1;
 }
 
 int area_map(struct area *area)
 {
-	if (!area->map)
-		area->map = map_file(area->fd, area->size,
+	if (area->map)
+		return 0;
+	if (area->home && area->kind == SYSV)
+		area->map = sysv_map(area->id, area->size);
+	else if (area->home)
+		area->map = anon_map(area->home, area->size);
+	else
+		area->map = map_file(area->fd, mapped_length(area),
 				     PROT_READ | PROT_WRITE);
 	return area->map ? 0 : -errno;
 }
@@ -159,24 +210,47 @@ int area_map(struct area *area)
 void area_unmap(struct area *area)
 {
 	if (area->map)
-		munmap(area->map, round_up(area->size, PAGE));
+		munmap(area->map, mapped_length(area));
 	area->map = NULL;
 }
 
-static bool is_by_address(const struct area *area)
+int area_move(struct area *area, unsigned int shift)
 {
-	return area->kind == SYSV || area->kind == ANON;
+	size_t length = mapped_length(area);
+	char *room = room_for(shift * PAGE + length), *to;
+
+	if (!room)
+		return -errno;
+	to = mremap(area->map, length, length, MREMAP_MAYMOVE | MREMAP_FIXED,
+		    room + shift * PAGE);
+	munmap(room, to == MAP_FAILED ? shift * PAGE + length : shift * PAGE);
+	if (to == MAP_FAILED)
+		return -errno;
+	area->map = to;
+	return 0;
+}
+
+/* Memory without a name would be gone with its last mapping. */
+void area_leave(struct area *area)
+{
+	if (!is_by_address(area)) {
+		area_unmap(area);
+		return;
+	}
+	area->home = area->map;
+	area->map = NULL;
 }
 
 int area_monitor(const struct area *area, __u32 mode)
 {
-	return is_by_address(area) ? wp_monitor_at(area->map, mode) :
-				     wp_monitor(area->fd, mode);
+	return is_by_address(area) ?
+		       wp_monitor_at(area->map ?: area->home, mode) :
+		       wp_monitor(area->fd, mode);
 }
 
 int area_snapshot(const struct area *area)
 {
-	return is_by_address(area) ? wp_snapshot_at(area->map) :
+	return is_by_address(area) ? wp_snapshot_at(area->map ?: area->home) :
 				     wp_snapshot(area->fd);
 }
 
@@ -235,6 +309,14 @@ void area_touch(struct area *area)
 		*page = *page;
 }
 
+void area_load(struct area *area)
+{
+	volatile char *page;
+
+	for (page = area->map; page < area->map + area->size; page += PAGE)
+		*page;
+}
+
 int area_page_out(struct area *area)
 {
 	long wanted = round_up(area->size, PAGE) / 1024;
@@ -257,7 +339,7 @@ bool map_is_huge(const void *map, size_t size)
 
 bool area_is_huge(const struct area *area)
 {
-	return map_is_huge(area->map, area->size);
+	return map_is_huge(area->map, mapped_length(area));
 }
 
 static const char *difference(const char *seen, const char *expected,

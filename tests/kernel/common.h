@@ -61,8 +61,10 @@ enum kind { MEMFD, TMPFS, TMPFS_HUGE, SYSV, ANON };
 struct area {
 	enum kind kind;
 	int fd;		/* of SYSV and ANON: through /proc/self/map_files */
+	int id;		/* of SYSV */
 	size_t size;
 	char *map;	/* NULL, or shared and writable, HUGE-aligned */
+	char *home;	/* of SYSV and ANON: a mapping that area_leave() left */
 	char *before;	/* what the file should contain */
 };
 
@@ -70,6 +72,9 @@ int area_make(struct area *area, enum kind kind, size_t size);
 void area_free(struct area *area);
 int area_map(struct area *area);
 void area_unmap(struct area *area);
+void area_leave(struct area *area);	/* the next area_map() maps anew */
+/* mremap(), to @shift pages behind a multiple of HUGE. */
+int area_move(struct area *area, unsigned int shift);
 char *map_file(int fd, size_t size, int prot);	/* shared; NULL: errno */
 int map_files_open(const void *map, size_t size);
 int tmpfs_new(const char *huge);	/* fd of the directory; goes with it */
@@ -86,6 +91,7 @@ int area_fill_page(struct area *area, size_t index, unsigned int version);
 int area_fill(struct area *area, unsigned int version);
 /* Stores, through the mapping, what is there: all entries are writable. */
 void area_touch(struct area *area);
+void area_load(struct area *area);	/* reads every page */
 int area_page_out(struct area *area);	/* 0 only if all of it is in swap */
 bool area_is_huge(const struct area *area); /* mapped by huge entries only */
 bool map_is_huge(const void *map, size_t size);
@@ -101,6 +107,10 @@ int file_write(const char *path, const char *text);
 int file_read(const char *path, char *text, size_t size);
 long file_number(const char *path, const char *key);	/* "key N", or -1 */
 long smaps_kib(const void *map, const char *key);
+#define PM_SOFT_DIRTY	(1ULL << 55)
+#define PM_UFFD_WP	(1ULL << 57)
+#define PM_PRESENT	(1ULL << 63)
+uint64_t pagemap(const void *page);	/* of the caller; 0 if it fails */
 bool is_mapped(const void *page);	/* an entry of the caller is present */
 unsigned long frame_of(const void *page);	/* 0 if none */
 int open_fds(void);
@@ -111,16 +121,43 @@ int nr_nodes(void);		/* with memory */
 int try_to_move(const void *page, int node);	/* 0 if it is there now */
 int move_to_node(const void *page, int node);	/* the same, with patience */
 int seconds_to_run(int normal);	/* WPFILE_SECONDS, or normal */
+unsigned int random_next(unsigned int *state);	/* not 0, nor the state */
+
+/* --- hint.c: NUMA hinting --- */
+
+/* Until a read of page @index was a hinting fault, made for this. */
+int numa_hint(struct area *area, size_t index);
+
+/* --- loop.c: loop devices --- */
+
+int loop_attach(int file, int flags);	/* the device, open */
+void loop_detach(int loop);
 
 /* A memory cgroup; -1 in limits: none. */
 int cgroup_make(char *path, size_t size, long memory_max, long swap_max);
 int cgroup_enter(const char *path);
 void cgroup_remove(const char *path);
 
+/* --- memory.c: what is done to memory behind the back of its users --- */
+
+int reclaim_memory(const char *amount);	/* of the caller's cgroup */
+int compact_memory(void);
+int collapse_memory(void *map, size_t size);	/* to huge pages */
+int split_memory(const void *map, size_t size);	/* huge pages */
+
 /* --- uffd.c --- */
 
 int uffd_open(__u64 features);
 int uffd_register(int uffd, const void *map, size_t size, __u64 mode);
+int uffd_writeprotect(int uffd, const void *map, size_t size, bool on);
+int uffd_continue(int uffd, const void *page);
+int uffd_zeropage(int uffd, const void *page);
+/*
+ * A thread that answers: lifts uffd-wp, fills holes with zeros, maps what is
+ * there (MINOR), lets fork() go on.
+ */
+int uffd_serve(int uffd);
+unsigned int uffd_served(void);		/* faults, so far */
 int uffd_register_for_fork(const void *map, size_t size);
 
 /* --- worker.c: another process that does what it is told --- */

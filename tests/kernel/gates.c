@@ -4,39 +4,37 @@
  * fallocate, setattr and undo_range.
  */
 #include "matrix.h"
-#include <fcntl.h>
 #include <linux/falloc.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 
 /* clang-format off */
-#define CELLS(way)                                                             \
-	CELL(way, present, before);                                            \
-	CELL(way, hole, before);                                               \
-	CELL(way, swapped, before);                                            \
-	CELL(way, huge, before)
+#define NOTHING_TO_LOSE "a hole has nothing to lose"
 
-/* A hole has nothing to lose. */
-#define CELLS_BUT_HOLE(way)                                                    \
-	CELL(way, present, before);                                            \
-	CELL(way, swapped, before);                                            \
-	CELL(way, huge, before)
-
-CELLS(pwrite);
-CELLS(pwrite_two_bytes);
-CELLS(write);
-CELLS(pwritev2);
-CELLS(aio);
-CELLS(splice);
-CELLS(sendfile);
-CELLS(copy_file_range);
-CELL(loop_device, present, before);
-CELL(loop_device, swapped, before);
-CELLS_BUT_HOLE(punch_hole);
-CELLS_BUT_HOLE(punch_ragged_hole);
-CELLS_BUT_HOLE(truncate);
-CELLS_BUT_HOLE(truncate_ragged);
-CELLS_BUT_HOLE(open_truncate);
+ROW(pwrite);
+ROW(pwrite_two_bytes);
+ROW(write);
+ROW(pwritev2);
+ROW(direct_write);
+ROW(aio);
+ROW(io_uring_write);
+ROW(io_uring_write_by_worker);
+ROW(io_uring_write_fixed);
+ROW(splice);
+ROW(vmsplice_and_splice);
+ROW(tee_and_splice);
+ROW(sendfile);
+ROW(copy_file_range);
+ROW_BUT_HOLE(punch_hole, NOTHING_TO_LOSE);
+ROW_BUT_HOLE(punch_ragged_hole, NOTHING_TO_LOSE);
+ROW_BUT_HOLE(truncate, NOTHING_TO_LOSE);
+ROW_BUT_HOLE(truncate_ragged, NOTHING_TO_LOSE);
+ROW_BUT_HOLE(open_truncate, NOTHING_TO_LOSE);
+ROW_BUT_HOLE_ON(truncate_up, truncate_up, ragged,
+		"growing adds zeros to a hole");
+ROW_ON(append, append, ragged);
+ROW_ON(acct, acct, ragged);
+ROW(loop_device);
+ROW_BUT_HOLE(loop_discard, NOTHING_TO_LOSE);
 
 FIXTURE(size) {
 	struct area area;
@@ -211,4 +209,4 @@ TEST(write_through_overlayfs_is_reported)
 	rmdir(top);
 }
 
-TEST_HARNESS_MAIN
+MATRIX_MAIN

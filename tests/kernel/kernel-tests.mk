@@ -6,10 +6,10 @@
 KTEST_OUT := $(BUILD)/tests/kernel
 KTEST_HARNESS := $(BUILD)/linux-stock/tools/testing/selftests
 
-KTEST_PLAIN := basic holes capture track self abuse abuse_ranges abuse_file rights races mirror life limits race reuse snapmap
-KTEST_WITH_WAYS := stores gates sites
-KTEST_COMMON := ioctl pages area system uffd worker
-KTEST_WAYS := ways_map ways_file
+KTEST_PLAIN := basic holes capture track self abuse abuse_ranges abuse_file rights races mirror life limits race reuse snapmap coredump
+KTEST_WITH_WAYS := stores events kinds gates sites
+KTEST_COMMON := ioctl pages area system memory hint loop uffd worker
+KTEST_WAYS := ways_map ways_gup ways_uring ways_event ways_file
 
 KTEST_FLAGS := -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -pthread \
 	-Iuapi -isystem $(KTEST_HARNESS)
@@ -27,9 +27,10 @@ $(KTEST_OUT)/%.o32: tests/kernel/%.c | $(BUILD)/linux-stock.stamp
 	@$(CC) -m32 $(KTEST_FLAGS) -MMD -MP -MF $@.d -c -o $@ $<
 
 $(addprefix $(KTEST_OUT)/,$(KTEST_WITH_WAYS)): $(KTEST_WAYS:%=$(KTEST_OUT)/%.o)
+$(addprefix $(KTEST_OUT)/,$(KTEST_WITH_WAYS)): KTEST_LIBS := -luring
 $(addprefix $(KTEST_OUT)/,$(KTEST_PLAIN) $(KTEST_WITH_WAYS)): $(KTEST_OUT)/%: $(KTEST_OUT)/%.o \
 		$(KTEST_COMMON:%=$(KTEST_OUT)/%.o)
-	@$(CC) $(KTEST_FLAGS) -o $@ $^
+	@$(CC) $(KTEST_FLAGS) -o $@ $^ $(KTEST_LIBS)
 
 $(KTEST_OUT)/compat32: $(KTEST_OUT)/compat32.o32 $(KTEST_COMMON:%=$(KTEST_OUT)/%.o32)
 	@$(CC) -m32 $(KTEST_FLAGS) -o $@ $^

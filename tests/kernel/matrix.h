@@ -11,37 +11,102 @@
  *	write		the way
  *	the pages whose content differs now are reported, no others, once;
  *	the snapshot has the content of before
+ *
+ * Every combination is a CELL, or a NO_CELL (table.h).
  */
 #ifndef WPFILE_TESTS_MATRIX_H
 #define WPFILE_TESTS_MATRIX_H
 
-#include "harness.h"
+#include "table.h"
 #include "ways.h"
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#define SHMEM_ENABLED "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 
 enum state { STATE_present, STATE_hole, STATE_swapped, STATE_huge };
 enum when { WHEN_before, WHEN_after };
+
+struct shape {
+	enum kind kind;
+	int seals;
+	bool ragged;	/* it ends within the page that is written */
+	bool large;	/* of several huge pages, whatever the state */
+};
+
+static const struct shape shape_memfd = { .kind = MEMFD };
+static const struct shape shape_tmpfs = { .kind = TMPFS };
+static const struct shape shape_sysv = { .kind = SYSV };
+static const struct shape shape_anon = { .kind = ANON };
+static const struct shape shape_sealed = {
+	.kind = MEMFD,
+	.seals = F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL,
+};
+static const struct shape shape_future_sealed = {
+	.kind = MEMFD,
+	.seals = F_SEAL_FUTURE_WRITE,
+};
+static const struct shape shape_ragged = { .kind = TMPFS, .ragged = true };
+static const struct shape shape_large = { .kind = MEMFD, .large = true };
 
 /* clang-format off */
 FIXTURE(cell) {
 	struct area area;
 	size_t page;
+	size_t size;	/* of the file, before the way */
 };
 
 FIXTURE_VARIANT(cell) {
 	way_fn way;
+	const struct shape *shape;
 	enum state state;
 	enum when mapped;
 };
 
-#define CELL(_way, _state, _when)                                              \
-	FIXTURE_VARIANT_ADD(cell, _way##_##_state##_##_when) {                 \
+#define CELL_ON(_row, _way, _shape, _state, _when)                             \
+	FIXTURE_VARIANT_ADD(cell, _row##_##_state##_##_when) {                 \
 		.way = way_##_way,                                             \
+		.shape = &shape_##_shape,                                      \
 		.state = STATE_##_state,                                       \
 		.mapped = WHEN_##_when,                                        \
 	}
 /* clang-format on */
 
-/* All pages in memory, in huge pages if the kind has them; mapped, writable. */
+/* Both times; then whole rows. */
+#define CELLS_ON(_row, _way, _shape, _state)                                   \
+	CELL_ON(_row, _way, _shape, _state, before);                           \
+	CELL_ON(_row, _way, _shape, _state, after)
+
+#define ROW_ON(_row, _way, _shape)                                             \
+	ROW_BUT_HOLE_CELLS(_row, _way, _shape);                                \
+	CELLS_ON(_row, _way, _shape, hole)
+
+#define ROW_BUT_HOLE_CELLS(_row, _way, _shape)                                 \
+	CELLS_ON(_row, _way, _shape, present);                                 \
+	CELLS_ON(_row, _way, _shape, swapped);                                 \
+	CELLS_ON(_row, _way, _shape, huge)
+
+#define ROW_BUT_HOLE_ON(_row, _way, _shape, _why)                              \
+	ROW_BUT_HOLE_CELLS(_row, _way, _shape);                                \
+	NO_CELLS(_row, hole, _why)
+
+#define ROW_BUT_HUGE_ON(_row, _way, _shape, _why)                              \
+	CELLS_ON(_row, _way, _shape, present);                                 \
+	CELLS_ON(_row, _way, _shape, hole);                                    \
+	CELLS_ON(_row, _way, _shape, swapped);                                 \
+	NO_CELLS(_row, huge, _why)
+
+#define ROW(_way) ROW_ON(_way, _way, memfd)
+#define ROW_BUT_HOLE(_way, _why) ROW_BUT_HOLE_ON(_way, _way, memfd, _why)
+#define ROW_BUT_HUGE(_way, _why) ROW_BUT_HUGE_ON(_way, _way, memfd, _why)
+
+#define ROW_OF_HOLES(_way, _why)                                               \
+	CELLS_ON(_way, _way, memfd, hole);                                     \
+	NO_CELLS(_way, present, _why);                                         \
+	NO_CELLS(_way, swapped, _why);                                         \
+	NO_CELLS(_way, huge, _why)
+
+/* All pages in memory, in huge pages if they are wanted; mapped, writable. */
 static int make_filled(struct area *area, enum kind kind, size_t size)
 {
 	int ret = area_make(area, kind, size) ?: area_fill(area, 1) ?:
@@ -52,10 +117,22 @@ static int make_filled(struct area *area, enum kind kind, size_t size)
 	return ret;
 }
 
-/* Data in the first page and in the last; the page table exists. */
-static int make_holes(struct area *area, size_t size)
+static int make_huge(struct area *area, enum kind kind, size_t size)
 {
-	int ret = area_make(area, MEMFD, size) ?: area_fill_page(area, 0, 1) ?:
+	int ret;
+
+	if (kind == TMPFS)
+		return make_filled(area, TMPFS_HUGE, size);
+	file_write(SHMEM_ENABLED, "always");
+	ret = make_filled(area, kind, size);
+	file_write(SHMEM_ENABLED, "never");
+	return ret;
+}
+
+/* Data in the first page and in the last whole one; the page table exists. */
+static int make_holes(struct area *area, enum kind kind, size_t size)
+{
+	int ret = area_make(area, kind, size) ?: area_fill_page(area, 0, 1) ?:
 		  area_fill_page(area, size / PAGE - 1, 1) ?: area_map(area);
 
 	if (!ret)
@@ -63,36 +140,46 @@ static int make_holes(struct area *area, size_t size)
 	return ret;
 }
 
-static int make_state(struct area *area, enum state state)
+static int make_state(struct area *area, const struct shape *shape,
+		      enum state state, size_t size)
 {
 	switch (state) {
 	case STATE_present:
-		return make_filled(area, MEMFD, 8 * PAGE);
-	case STATE_hole:
-		return make_holes(area, 8 * PAGE);
 	case STATE_swapped:
-		return make_filled(area, MEMFD, 8 * PAGE);
+		return make_filled(area, shape->kind, size);
+	case STATE_hole:
+		return make_holes(area, shape->kind, size);
 	case STATE_huge:
-		return make_filled(area, TMPFS_HUGE, 2 * HUGE);
+		return make_huge(area, shape->kind, size);
 	}
 	return -EINVAL;
 }
 
 FIXTURE_SETUP(cell)
 {
+	const struct shape *shape = variant->shape;
+	bool large = variant->state == STATE_huge || shape->large;
 	struct area *area = &self->area;
 
-	self->page = variant->state == STATE_huge ? HUGE_PAGES + 3 : 3;
-	ASSERT_EQ(0, make_state(area, variant->state));
+	self->page = large ? HUGE_PAGES + 3 : 3;
+	self->size = large ? 2 * HUGE : 8 * PAGE;
+	if (shape->ragged)
+		self->size = self->page * PAGE + 100;
+	ASSERT_EQ(0, make_state(area, shape, variant->state, self->size));
+	/* Bytes behind the end are no content, as long as they stay there. */
+	if (shape->ragged && variant->state != STATE_hole)
+		memset(area->map + self->size, 'b', 100);
 	if (variant->state == STATE_swapped)
 		SKIP_UNLESS(!area_page_out(area), "cannot swap: no swap?");
 	if (variant->state == STATE_huge)
 		SKIP_UNLESS(area_is_huge(area), "got no huge mapping");
 	if (variant->state == STATE_hole)
-		ASSERT_EQ((off_t)(7 * PAGE),
-			  lseek(area->fd, PAGE, SEEK_DATA));
+		ASSERT_EQ((off_t)(self->page * PAGE),
+			  lseek(area->fd, self->page * PAGE, SEEK_HOLE));
+	if (shape->seals)
+		ASSERT_EQ(0, fcntl(area->fd, F_ADD_SEALS, shape->seals));
 	if (variant->mapped == WHEN_after)
-		area_unmap(area);
+		area_leave(area);
 }
 
 FIXTURE_TEARDOWN(cell)
@@ -100,8 +187,19 @@ FIXTURE_TEARDOWN(cell)
 	area_free(&self->area);
 }
 
+/* A file that has grown within its last page has more content now. */
+static void grow(struct area *area, size_t page)
+{
+	struct stat status;
+
+	fstat(area->fd, &status);
+	area->size = status.st_size;
+	if (area->size > (page + 1) * PAGE)
+		area->size = (page + 1) * PAGE;
+}
+
 /* The write, proven to have changed the page; the pages that differ. */
-static void act(struct __test_metadata *const _metadata,
+static bool act(struct __test_metadata *const _metadata,
 		FIXTURE_DATA(cell) *self, const FIXTURE_VARIANT(cell) *variant,
 		struct pages *changed)
 {
@@ -110,23 +208,35 @@ static void act(struct __test_metadata *const _metadata,
 	if (variant->mapped == WHEN_after)
 		ASSERT_EQ(0, area_map(&self->area));
 	ret = variant->way(&self->area, self->page);
+	if (ret == WAY_SKIPPED)
+		SKIP(return false, "%s", way_reason);
 	ASSERT_EQ(0, ret)
 		TH_LOG("the way failed: %s", strerror(-ret));
+	if (variant->shape->ragged)
+		grow(&self->area, self->page);
 	changed_pages(&self->area, changed);
 	ASSERT_TRUE(changed->has[self->page]);
+	return true;
+}
+
+static void store_again(FIXTURE_DATA(cell) *self)
+{
+	volatile char *byte = self->area.map + self->page * PAGE + 1;
+
+	*byte = *byte + 1;
 }
 
 TEST_F(cell, is_reported)
 {
 	int monitor = area_protect(&self->area, WPFILE_TRACK);
-	volatile char *byte;
 	struct pages changed, seen;
 
 	ASSERT_LE(0, monitor);
-	act(_metadata, self, variant, &changed);
+	if (!act(_metadata, self, variant, &changed))
+		return;
 	ASSERT_EQ(0, scan_pages(monitor, WPFILE_SCAN_PROTECT, &seen));
 	EXPECT_TRUE(pages_cover(&seen, &changed));
-	if (variant->state == STATE_huge) /* one entry, one report */
+	if (self->size > HUGE) /* one entry, one report */
 		pages_round(&changed, HUGE_PAGES);
 	EXPECT_TRUE(pages_cover(&changed, &seen))
 		TH_LOG("changed: %s", pages_text(&changed));
@@ -135,8 +245,7 @@ TEST_F(cell, is_reported)
 	EXPECT_STREQ("", written(monitor));
 
 	/* It is protected again, whatever the way has left behind. */
-	byte = self->area.map + self->page * PAGE + 1;
-	*byte = *byte + 1;
+	store_again(self);
 	ASSERT_EQ(0, scan_pages(monitor, 0, &seen));
 	EXPECT_TRUE(seen.has[self->page]);
 }
@@ -144,17 +253,17 @@ TEST_F(cell, is_reported)
 TEST_F(cell, is_not_in_the_snapshot)
 {
 	int snapshot = area_snapshot(&self->area);
-	volatile char *byte;
 	struct pages changed;
+	struct stat status;
 
 	ASSERT_LE(0, snapshot);
-	act(_metadata, self, variant, &changed);
-	EXPECT_STREQ("same", compare(snapshot, self->area.before,
-				     self->area.size));
-	byte = self->area.map + self->page * PAGE + 1;
-	*byte = *byte + 1;
-	EXPECT_STREQ("same", compare(snapshot, self->area.before,
-				     self->area.size));
+	if (!act(_metadata, self, variant, &changed))
+		return;
+	EXPECT_STREQ("same", compare(snapshot, self->area.before, self->size));
+	store_again(self);
+	EXPECT_STREQ("same", compare(snapshot, self->area.before, self->size));
+	ASSERT_EQ(0, fstat(snapshot, &status));
+	EXPECT_EQ((off_t)self->size, status.st_size);
 }
 
 #endif

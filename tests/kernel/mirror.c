@@ -23,10 +23,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-
 #define WRITERS 3
 
 struct control {
@@ -43,14 +39,6 @@ struct writer {
 	uint64_t *counts; /* of the one that uses pwrite() */
 };
 
-static unsigned int next_random(unsigned int *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 17;
-	*state ^= *state << 5;
-	return *state;
-}
-
 /* --- the writers --- */
 
 /* Pages are of writer 0, 1, 2, or of all, in turn. */
@@ -59,7 +47,7 @@ static size_t pick_page(struct writer *writer)
 	size_t pages = writer->area->size / PAGE, page;
 
 	do {
-		page = next_random(&writer->random) % pages;
+		page = random_next(&writer->random) % pages;
 	} while (page % 4 != 3 && page % 4 != (size_t)writer->id);
 	return page;
 }
@@ -154,19 +142,8 @@ static void act_dontneed(struct writer *writer)
 
 static void act_mremap(struct writer *writer)
 {
-	struct area *area = writer->area;
-	char *room = mmap(NULL, area->size + 2 * HUGE, PROT_NONE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	size_t shift = next_random(&writer->random) % 4 * PAGE;
-	char *to = (char *)(((uintptr_t)room + HUGE) / HUGE * HUGE) + shift;
-	char *from = area->map;
-
-	area->map = mremap(from, area->size, area->size,
-			   MREMAP_MAYMOVE | MREMAP_FIXED, to);
-	if (area->map == MAP_FAILED)
+	if (area_move(writer->area, random_next(&writer->random) % 4))
 		_exit(1);
-	munmap(room, to - room);
-	munmap(to + area->size, room + 2 * HUGE - to);
 	did(writer, true);
 }
 
@@ -201,25 +178,17 @@ static void disturb_nodes(struct writer *writer)
 
 static void disturb_compaction(struct writer *writer)
 {
-	did(writer, !file_write("/proc/sys/vm/compact_memory", "1"));
+	did(writer, !compact_memory());
 	sleep_ms(5);
 }
 
-/* Of the cgroup that the test is in. */
 static void disturb_reclaim(struct writer *writer)
 {
-	static char path[256];
-	static long before;
-	char line[256];
+	static long before = -1;
 
-	if (!path[0]) {
-		file_read("/proc/self/cgroup", line, sizeof(line));
-		line[strcspn(line, "\n")] = 0;
-		snprintf(path, sizeof(path), "/sys/fs/cgroup%.200s/memory.reclaim",
-			 strrchr(line, ':') + 1);
+	if (before < 0)
 		before = file_number("/proc/vmstat", "pswpout ");
-	}
-	file_write(path, "128K");
+	reclaim_memory("128K");
 	did(writer, file_number("/proc/vmstat", "pswpout ") > before);
 	sleep_ms(1);
 }
@@ -227,13 +196,9 @@ static void disturb_reclaim(struct writer *writer)
 static void disturb_collapse(struct writer *writer)
 {
 	struct area *area = writer->area;
-	char range[96];
 
-	did(writer, !madvise(area->map, area->size, MADV_COLLAPSE));
-	snprintf(range, sizeof(range), "%d,0x%lx,0x%lx", getpid(),
-		 (unsigned long)area->map,
-		 (unsigned long)area->map + area->size);
-	file_write("/sys/kernel/debug/split_huge_pages", range);
+	did(writer, !collapse_memory(area->map, area->size));
+	split_memory(area->map, area->size);
 }
 
 static void disturb_all_the_time(struct writer *writer,
@@ -505,7 +470,7 @@ TEST(many_captures_at_one_fault)
 	start_threads(&writer);
 	end = now_ns() + seconds_to_run(4) * 1000000000ULL;
 	for (rounds = 0; now_ns() < end; rounds++) {
-		i = next_random(&random) % 8;
+		i = random_next(&random) % 8;
 		ASSERT_STREQ("same", compare(monitors[i], copies[i], PAGE))
 			TH_LOG("monitor %u in round %u", i, rounds);
 		ASSERT_EQ(0, wp_protect(monitors[i], 0, WPFILE_TO_END));

@@ -26,9 +26,6 @@
 #ifndef MADV_PAGEOUT
 #define MADV_PAGEOUT 21
 #endif
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
 
 #define CHAINS 8
 #define PAIRS 8
@@ -364,10 +361,7 @@ static unsigned int random_number(void)
 
 	if (!state)
 		state = getpid() * 2654435761U | 1;
-	state ^= state << 13;
-	state ^= state >> 17;
-	state ^= state << 5;
-	return state;
+	return random_next(&state);
 }
 
 static void punch_and_truncate(struct area *area)
@@ -396,41 +390,27 @@ static void punch_and_truncate(struct area *area)
 	}
 }
 
-static void reclaim(void)
-{
-	char line[256] = "", path[300];
-
-	file_read("/proc/self/cgroup", line, sizeof(line));
-	line[strcspn(line, "\n")] = 0;
-	snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.reclaim",
-		 strchr(line, '/') ?: "");
-	file_write(path, "512K");
-}
-
 static void move_memory(struct area *area)
 {
-	char *page = area->map + random_number() % CHECKED * PAGE, range[96];
+	char *page = area->map + random_number() % CHECKED * PAGE;
 
 	*(volatile char *)page;
 	switch (random_number() % 5) {
 	case 0:
-		reclaim();
+		reclaim_memory("512K");
 		break;
 	case 1:
-		file_write("/proc/sys/vm/compact_memory", "1");
+		compact_memory();
 		break;
 	case 2:
 		if (nr_nodes() > 1)
 			move_to_node(page, random_number() % 2);
 		break;
 	case 3:
-		madvise(area->map, HUGE, MADV_COLLAPSE);
+		collapse_memory(area->map, HUGE);
 		break;
 	case 4:
-		snprintf(range, sizeof(range), "%d,0x%lx,0x%lx", getpid(),
-			 (unsigned long)area->map,
-			 (unsigned long)area->map + HUGE);
-		file_write("/sys/kernel/debug/split_huge_pages", range);
+		split_memory(area->map, HUGE);
 		break;
 	}
 	sleep_ms(1);

@@ -13,14 +13,10 @@
 #include "harness.h"
 #include "ways.h"
 #include <linux/userfaultfd.h>
-#include <sys/ioctl.h>
-#include <sys/syscall.h>
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
-#define MPOL_BIND 2
-#define MPOL_F_NUMA_BALANCING (1 << 13)
 
 #define PAGES 16
 #define MTHP_64K "/sys/kernel/mm/transparent_hugepage/hugepages-64kB/shmem_enabled"
@@ -321,16 +317,6 @@ TEST_F(site, change_pte_range__store_after_mprotect_with_soft_dirty)
 	expect_seen(_metadata, self, variant, 3);
 }
 
-static int uffd_writeprotect(int uffd, struct area *area, bool on)
-{
-	struct uffdio_writeprotect request = {
-		.range = { .start = (uintptr_t)area->map, .len = area->size },
-		.mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
-	};
-
-	return ioctl(uffd, UFFDIO_WRITEPROTECT, &request) ? -errno : 0;
-}
-
 /* Both on one mapping: lifting the one must not lift the other. */
 TEST_F(site, change_pte_range__store_after_uffd_wp_is_lifted)
 {
@@ -342,9 +328,11 @@ TEST_F(site, change_pte_range__store_after_uffd_wp_is_lifted)
 	SKIP_UNLESS(!uffd_register(uffd, self->area.map, self->area.size,
 				   UFFDIO_REGISTER_MODE_WP),
 		    "no uffd-wp on shmem");
-	ASSERT_EQ(0, uffd_writeprotect(uffd, &self->area, true));
+	ASSERT_EQ(0, uffd_writeprotect(uffd, self->area.map,
+				       self->area.size, true));
 	ASSERT_LE(0, arm(self, variant));
-	ASSERT_EQ(0, uffd_writeprotect(uffd, &self->area, false));
+	ASSERT_EQ(0, uffd_writeprotect(uffd, self->area.map,
+				       self->area.size, false));
 	ASSERT_TRUE(is_mapped(page_at(&self->area, 3)));
 	store(&self->area, 3);
 	expect_seen(_metadata, self, variant, 3);
@@ -385,71 +373,17 @@ TEST_F(site, change_pte_range__store_after_a_huge_entry_was_split)
 
 /* --- NUMA hinting: numa_rebuild_*_mapping(), do_huge_pmd_numa_page() --- */
 
-#define BALANCING "/proc/sys/kernel/numa_balancing"
-#define SCANNING "/sys/kernel/debug/sched/numa_balancing/"
-
-/* Let the kernel take the entries of @area away, often. */
-static int begin_hinting(struct area *area)
-{
-	unsigned long nodes = 1;
-	char *page;
-
-	/* On the node of the policy, or they would be migrated instead. */
-	for (page = area->map; page < area->map + area->size; page += PAGE)
-		if (nr_nodes() > 1 && move_to_node(page, 0))
-			return -EBUSY;
-	if (file_write(SCANNING "scan_delay_ms", "1") ||
-	    file_write(SCANNING "scan_period_min_ms", "10") ||
-	    file_write(SCANNING "scan_period_max_ms", "20") ||
-	    file_write(BALANCING, "1"))
-		return -ENOENT;
-	if (syscall(SYS_mbind, area->map, area->size,
-		    MPOL_BIND | MPOL_F_NUMA_BALANCING, &nodes, 64UL, 0))
-		return -errno;
-	return 0;
-}
-
-static void end_hinting(void)
-{
-	file_write(BALANCING, "0");
-	file_write(SCANNING "scan_period_max_ms", "60000");
-	file_write(SCANNING "scan_period_min_ms", "1000");
-	file_write(SCANNING "scan_delay_ms", "1000");
-}
-
-/* Reads until the read is a hinting fault, which makes the entry again. */
-static bool read_until_hint(const char *page)
-{
-	uint64_t end = now_ns() + 20 * 1000000000ULL, next;
-	long hints, faults;
-
-	while (now_ns() < end) {
-		for (next = now_ns() + 10000000; now_ns() < next;)
-			; /* the kernel looks at tasks that run */
-		hints = file_number("/proc/vmstat", "numa_hint_faults ");
-		faults = minor_faults();
-		*(volatile const char *)page;
-		if (minor_faults() > faults &&
-		    file_number("/proc/vmstat", "numa_hint_faults ") > hints)
-			return true;
-	}
-	return false;
-}
-
 static void store_after_hint(struct __test_metadata *const _metadata,
 			     FIXTURE_DATA(site) *self,
 			     const FIXTURE_VARIANT(site) *variant,
 			     size_t hint_page, size_t store_page)
 {
-	bool hinted;
 	int ret;
 
 	area_touch(&self->area);
-	ret = begin_hinting(&self->area);
 	ASSERT_LE(0, arm(self, variant));
-	hinted = !ret && read_until_hint(page_at(&self->area, hint_page));
-	end_hinting();
-	SKIP_UNLESS(hinted, "no NUMA hinting fault: %s", strerror(-ret));
+	ret = numa_hint(&self->area, hint_page);
+	SKIP_UNLESS(!ret, "no NUMA hinting fault: %s", strerror(-ret));
 	store(&self->area, store_page);
 	expect_seen(_metadata, self, variant, store_page);
 }
@@ -528,7 +462,6 @@ TEST_F(site, remove_migration_pte__store_after_migration_of_a_large_folio)
 
 TEST_F(site, mfill_atomic_install_pte__store_after_uffd_continue)
 {
-	struct uffdio_continue request = { .range.len = PAGE };
 	int uffd = uffd_open(0);
 
 	SKIP_UNLESS(uffd >= 0, "no userfaultfd");
@@ -537,21 +470,11 @@ TEST_F(site, mfill_atomic_install_pte__store_after_uffd_continue)
 				   UFFDIO_REGISTER_MODE_MINOR),
 		    "no minor faults of shmem");
 	ASSERT_LE(0, arm(self, variant));
-	request.range.start = (uintptr_t)page_at(&self->area, 3);
-	ASSERT_EQ(0, ioctl(uffd, UFFDIO_CONTINUE, &request));
+	ASSERT_EQ(0, uffd_continue(uffd, page_at(&self->area, 3)));
 	ASSERT_TRUE(is_mapped(page_at(&self->area, 3)));
 	store(&self->area, 3);
 	expect_seen(_metadata, self, variant, 3);
 	close(uffd);
-}
-
-static int uffd_zeropage(int uffd, void *page)
-{
-	struct uffdio_zeropage request = {
-		.range = { .start = (uintptr_t)page, .len = PAGE },
-	};
-
-	return ioctl(uffd, UFFDIO_ZEROPAGE, &request) ? -errno : 0;
 }
 
 /* Zeros in a hole change nothing; the store to the new page does. */

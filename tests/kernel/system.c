@@ -82,7 +82,7 @@ long smaps_kib(const void *map, const char *key)
 	return number;
 }
 
-static uint64_t pagemap(const void *page)
+uint64_t pagemap(const void *page)
 {
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	uint64_t entry = 0;
@@ -98,7 +98,7 @@ static uint64_t pagemap(const void *page)
 
 bool is_mapped(const void *page)
 {
-	return pagemap(page) >> 63;
+	return pagemap(page) & PM_PRESENT;
 }
 
 unsigned long frame_of(const void *page)
@@ -183,6 +183,14 @@ int seconds_to_run(int normal)
 	const char *text = getenv("WPFILE_SECONDS");
 
 	return text && atoi(text) > 0 ? atoi(text) : normal;
+}
+
+unsigned int random_next(unsigned int *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 17;
+	*state ^= *state << 5;
+	return *state;
 }
 
 static int cgroup_limit(const char *path, const char *file, long bytes)

@@ -35,30 +35,89 @@ int uffd_register(int uffd, const void *map, size_t size, __u64 mode)
 	return ioctl(uffd, UFFDIO_REGISTER, &request) ? -errno : 0;
 }
 
-/* Reads the events, without which fork() does not return. */
-static void *answer_forks(void *argument)
+int uffd_writeprotect(int uffd, const void *map, size_t size, bool on)
 {
-	int uffd = *(int *)argument;
+	struct uffdio_writeprotect request = {
+		.range = { .start = (uintptr_t)map, .len = size },
+		.mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
+	};
+
+	return ioctl(uffd, UFFDIO_WRITEPROTECT, &request) ? -errno : 0;
+}
+
+int uffd_continue(int uffd, const void *page)
+{
+	struct uffdio_continue request = {
+		.range = { .start = (uintptr_t)page, .len = PAGE },
+	};
+
+	return ioctl(uffd, UFFDIO_CONTINUE, &request) ? -errno : 0;
+}
+
+int uffd_zeropage(int uffd, const void *page)
+{
+	struct uffdio_zeropage request = {
+		.range = { .start = (uintptr_t)page, .len = PAGE },
+	};
+
+	return ioctl(uffd, UFFDIO_ZEROPAGE, &request) ? -errno : 0;
+}
+
+static unsigned int served;
+
+static void answer(int uffd, const struct uffd_msg *message)
+{
+	__u64 flags = message->arg.pagefault.flags;
+	void *page = (void *)(uintptr_t)(message->arg.pagefault.address &
+					 ~(PAGE - 1));
+
+	if (message->event == UFFD_EVENT_FORK) {
+		close(message->arg.fork.ufd);
+		return;
+	}
+	__atomic_add_fetch(&served, 1, __ATOMIC_SEQ_CST);
+	if (flags & UFFD_PAGEFAULT_FLAG_WP)
+		uffd_writeprotect(uffd, page, PAGE, false);
+	else if (flags & UFFD_PAGEFAULT_FLAG_MINOR)
+		uffd_continue(uffd, page);
+	else
+		uffd_zeropage(uffd, page);
+}
+
+static void *serve(void *argument)
+{
+	int uffd = (intptr_t)argument;
 	struct pollfd poll_fd = { .fd = uffd, .events = POLLIN };
 	struct uffd_msg message;
 
 	while (poll(&poll_fd, 1, -1) > 0 && !(poll_fd.revents & POLLNVAL))
-		if (read(uffd, &message, sizeof(message)) > 0 &&
-		    message.event == UFFD_EVENT_FORK)
-			close(message.arg.fork.ufd);
+		if (read(uffd, &message, sizeof(message)) > 0)
+			answer(uffd, &message);
 	return NULL;
 }
 
-/* With uffd-wp registered, fork() copies the entries of shared mappings. */
+int uffd_serve(int uffd)
+{
+	pthread_t thread;
+
+	return -pthread_create(&thread, NULL, serve, (void *)(intptr_t)uffd);
+}
+
+unsigned int uffd_served(void)
+{
+	return __atomic_load_n(&served, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * With uffd-wp registered, fork() copies the entries of shared mappings; it
+ * does not return before its event is read.
+ */
 int uffd_register_for_fork(const void *map, size_t size)
 {
-	static int uffd;
-	pthread_t thread;
-	int ret;
+	int uffd = uffd_open(UFFD_FEATURE_EVENT_FORK);
 
-	uffd = uffd_open(UFFD_FEATURE_EVENT_FORK);
 	if (uffd < 0)
 		return uffd;
-	ret = uffd_register(uffd, map, size, UFFDIO_REGISTER_MODE_WP);
-	return ret ?: -pthread_create(&thread, NULL, answer_forks, &uffd);
+	return uffd_register(uffd, map, size, UFFDIO_REGISTER_MODE_WP) ?:
+		       uffd_serve(uffd);
 }

@@ -5,8 +5,9 @@
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <linux/falloc.h>
-#include <linux/loop.h>
+#include <linux/fs.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -18,16 +19,9 @@
 
 static const uint64_t new_value = NEW_VALUE;
 
-static int expect_done(ssize_t done, size_t wanted)
-{
-	if (done < 0)
-		return -errno;
-	return (size_t)done == wanted ? 0 : -EIO;
-}
-
 int way_pwrite(struct area *area, size_t page)
 {
-	return expect_done(pwrite(area->fd, &new_value, sizeof(new_value),
+	return way_done(pwrite(area->fd, &new_value, sizeof(new_value),
 				  page * PAGE + 100),
 			   sizeof(new_value));
 }
@@ -35,7 +29,7 @@ int way_pwrite(struct area *area, size_t page)
 /* The last of one page and the first of the next. */
 int way_pwrite_two_bytes(struct area *area, size_t page)
 {
-	return expect_done(pwrite(area->fd, "\xee\xdd", 2,
+	return way_done(pwrite(area->fd, "\xee\xdd", 2,
 				  (page + 1) * PAGE - 1),
 			   2);
 }
@@ -47,7 +41,7 @@ int way_write(struct area *area, size_t page)
 	memset(data, 0x6b, sizeof(data));
 	if (lseek(area->fd, page * PAGE, SEEK_SET) < 0)
 		return -errno;
-	return expect_done(write(area->fd, data, sizeof(data)), sizeof(data));
+	return way_done(write(area->fd, data, sizeof(data)), sizeof(data));
 }
 
 int way_pwritev2(struct area *area, size_t page)
@@ -57,7 +51,7 @@ int way_pwritev2(struct area *area, size_t page)
 		{ (void *)&new_value, sizeof(new_value) },
 	};
 
-	return expect_done(pwritev2(area->fd, iov, 2, page * PAGE + 8,
+	return way_done(pwritev2(area->fd, iov, 2, page * PAGE + 8,
 				    RWF_DSYNC),
 			   2 * sizeof(new_value));
 }
@@ -70,6 +64,20 @@ static int aio_submit(aio_context_t context, struct iocb *iocb)
 	    syscall(SYS_io_getevents, context, 1L, 1L, &event, NULL) != 1)
 		return -errno;
 	return event.res == (__s64)sizeof(new_value) ? 0 : (int)event.res;
+}
+
+int way_direct_write(struct area *area, size_t page)
+{
+	char path[32], *data = aligned_alloc(PAGE, PAGE);
+	int fd, ret;
+
+	memset(data, 0x4d, PAGE);
+	sprintf(path, "/proc/self/fd/%d", area->fd);
+	fd = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+	ret = way_done(pwrite(fd, data, PAGE, page * PAGE), PAGE);
+	close(fd);
+	free(data);
+	return ret;
 }
 
 int way_aio(struct area *area, size_t page)
@@ -104,20 +112,61 @@ int way_splice(struct area *area, size_t page)
 			      sizeof(new_value), 0);
 	close(fds[0]);
 	close(fds[1]);
-	return expect_done(done, sizeof(new_value));
+	return way_done(done, sizeof(new_value));
+}
+
+/* The pipe holds a page of the caller's; which is not one of the file. */
+int way_vmsplice_and_splice(struct area *area, size_t page)
+{
+	char *data = aligned_alloc(PAGE, PAGE);
+	struct iovec iov = { data, PAGE };
+	off_t offset = page * PAGE;
+	ssize_t done = -1;
+	int fds[2];
+
+	if (pipe(fds))
+		return -errno;
+	memset(data, 0x2e, PAGE);
+	if (vmsplice(fds[1], &iov, 1, 0) == (ssize_t)PAGE)
+		done = splice(fds[0], NULL, area->fd, &offset, PAGE, 0);
+	close(fds[0]);
+	close(fds[1]);
+	free(data);
+	return way_done(done, PAGE);
+}
+
+/* What two pipes share. */
+int way_tee_and_splice(struct area *area, size_t page)
+{
+	size_t size = sizeof(new_value);
+	off_t offset = page * PAGE;
+	ssize_t done = -1;
+	int fds[2], copy[2];
+
+	if (pipe(fds) || pipe(copy))
+		return -errno;
+	if (write(fds[1], &new_value, size) > 0 &&
+	    tee(fds[0], copy[1], size, 0) > 0)
+		done = splice(copy[0], NULL, area->fd, &offset, size, 0);
+	close(fds[0]);
+	close(fds[1]);
+	close(copy[0]);
+	close(copy[1]);
+	return way_done(done, size);
 }
 
 int way_sendfile(struct area *area, size_t page)
 {
-	int from = memfd_create("wpfile-source", MFD_CLOEXEC);
+	int from = way_source();
 	off_t offset = 0;
 	ssize_t done = -1;
 
-	if (pwrite(from, &new_value, sizeof(new_value), 0) > 0 &&
-	    lseek(area->fd, page * PAGE, SEEK_SET) >= 0)
-		done = sendfile(area->fd, from, &offset, sizeof(new_value));
+	if (from < 0)
+		return from;
+	if (lseek(area->fd, page * PAGE, SEEK_SET) >= 0)
+		done = sendfile(area->fd, from, &offset, PAGE);
 	close(from);
-	return expect_done(done, sizeof(new_value));
+	return way_done(done, PAGE);
 }
 
 /* Page 0 over the wanted one. */
@@ -125,7 +174,7 @@ int way_copy_file_range(struct area *area, size_t page)
 {
 	loff_t from = 0, to = page * PAGE;
 
-	return expect_done(copy_file_range(area->fd, &from, area->fd, &to, PAGE,
+	return way_done(copy_file_range(area->fd, &from, area->fd, &to, PAGE,
 					   0),
 			   PAGE);
 }
@@ -181,35 +230,63 @@ int way_open_truncate(struct area *area, size_t page)
 	return truncate_to(area, 0);
 }
 
-static int loop_write(int loop, struct area *area, size_t page)
-{
-	int ret;
-
-	if (ioctl(loop, LOOP_SET_FD, area->fd))
-		return -errno;
-	ret = expect_done(pwrite(loop, &new_value, sizeof(new_value),
-				 page * PAGE),
-			  sizeof(new_value));
-	if (!ret && fsync(loop))
-		ret = -errno;
-	ioctl(loop, LOOP_CLR_FD, 0);
-	return ret;
-}
-
 /* By a kernel thread. */
 int way_loop_device(struct area *area, size_t page)
 {
-	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), loop, ret;
-	char path[32];
+	int loop = loop_attach(area->fd, 0), ret;
 
-	if (control < 0)
-		return -errno;
-	sprintf(path, "/dev/loop%d", ioctl(control, LOOP_CTL_GET_FREE));
-	close(control);
-	loop = open(path, O_RDWR | O_CLOEXEC);
 	if (loop < 0)
+		return loop;
+	ret = way_done(pwrite(loop, &new_value, sizeof(new_value),
+			      page * PAGE),
+		       sizeof(new_value));
+	if (!ret && fsync(loop))
+		ret = -errno;
+	loop_detach(loop);
+	return ret;
+}
+
+int way_loop_discard(struct area *area, size_t page)
+{
+	int loop = loop_attach(area->fd, 0), ret;
+	uint64_t range[2] = { page * PAGE, PAGE };
+
+	if (loop < 0)
+		return loop;
+	ret = ioctl(loop, BLKDISCARD, range) ? -errno : 0;
+	loop_detach(loop);
+	return ret;
+}
+
+int way_append(struct area *area, size_t page)
+{
+	(void)page;
+	if (lseek(area->fd, 0, SEEK_END) < 0)
 		return -errno;
-	ret = loop_write(loop, area, page);
-	close(loop);
+	return way_done(write(area->fd, &new_value, sizeof(new_value)),
+			sizeof(new_value));
+}
+
+int way_truncate_up(struct area *area, size_t page)
+{
+	return ftruncate(area->fd, (page + 1) * PAGE) ? -errno : 0;
+}
+
+/* A process ends while accounting is on. */
+int way_acct(struct area *area, size_t page)
+{
+	char path[32];
+	pid_t pid;
+	int ret;
+
+	(void)page;
+	sprintf(path, "/proc/self/fd/%d", area->fd);
+	if (acct(path))
+		return -errno;
+	pid = fork();
+	if (!pid)
+		_exit(0);
+	ret = way_reap(pid);
+	acct(NULL);
 	return ret;
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Ways to change a page through a mapping of it. */
+/* Ways to change a page through a mapping of it; and what all ways share. */
 #include "ways.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/userfaultfd.h>
 #include <sched.h>
@@ -11,13 +10,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const uint64_t new_value = NEW_VALUE;
+#define EXIT_ERROR 2
 
 static char *at(struct area *area, size_t page)
 {
@@ -29,14 +26,41 @@ static void store(void *to)
 	*(volatile uint64_t *)to = NEW_VALUE;
 }
 
-/* 0, or -EIO if the child did not exit with 0. */
-static int reap(pid_t pid)
+const char *way_reason;
+
+int way_skip(const char *reason)
+{
+	way_reason = reason;
+	return WAY_SKIPPED;
+}
+
+int way_reap(pid_t pid)
 {
 	int status;
 
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return -errno;
-	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EIO;
+	if (!WIFEXITED(status) || WEXITSTATUS(status) > WAY_SKIPPED)
+		return -EIO;
+	return WEXITSTATUS(status);
+}
+
+int way_done(ssize_t done, size_t wanted)
+{
+	if (done < 0)
+		return -errno;
+	return (size_t)done == wanted ? 0 : -EIO;
+}
+
+int way_source(void)
+{
+	int fd = memfd_create("wpfile-source", MFD_CLOEXEC);
+	char data[2 * PAGE];
+	int ret;
+
+	memset(data, 0x3c, sizeof(data));
+	ret = way_done(pwrite(fd, data, sizeof(data), 0), sizeof(data));
+	return ret ?: fd;
 }
 
 int way_store(struct area *area, size_t page)
@@ -80,7 +104,7 @@ int way_store_in_child(struct area *area, size_t page)
 		store(at(area, page));
 		_exit(0);
 	}
-	return reap(pid);
+	return way_reap(pid);
 }
 
 int way_store_through_second_mapping(struct area *area, size_t page)
@@ -101,74 +125,12 @@ int way_read_then_store_in_other_process(struct area *area, size_t page)
 	if (!pid) {
 		map = map_file(area->fd, area->size, PROT_READ | PROT_WRITE);
 		if (!map)
-			_exit(1);
+			_exit(EXIT_ERROR);
 		*(volatile char *)(map + page * PAGE);
 		store(map + page * PAGE);
 		_exit(0);
 	}
-	return reap(pid);
-}
-
-int way_process_vm_writev(struct area *area, size_t page)
-{
-	struct iovec from = { (void *)&new_value, sizeof(new_value) };
-	struct iovec to = { at(area, page), sizeof(new_value) };
-	ssize_t done = process_vm_writev(getpid(), &from, 1, &to, 1, 0);
-
-	return done == sizeof(new_value) ? 0 : -errno;
-}
-
-int way_proc_mem(struct area *area, size_t page)
-{
-	int fd = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
-	ssize_t done = pwrite(fd, &new_value, sizeof(new_value),
-			      (off_t)(uintptr_t)at(area, page));
-
-	close(fd);
-	return done == sizeof(new_value) ? 0 : -errno;
-}
-
-static int poke(pid_t pid, void *to)
-{
-	int status;
-
-	if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) ||
-	    ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) ||
-	    waitpid(pid, &status, 0) != pid)
-		return -errno;
-	if (ptrace(PTRACE_POKEDATA, pid, to, (void *)(uintptr_t)NEW_VALUE))
-		return -errno;
-	return 0;
-}
-
-int way_ptrace_poke(struct area *area, size_t page)
-{
-	pid_t pid = fork();
-	int ret;
-
-	if (!pid)
-		for (;;)
-			pause();
-	if (pid < 0)
-		return -errno;
-	ret = poke(pid, at(area, page));
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-	return ret;
-}
-
-int way_read_into(struct area *area, size_t page)
-{
-	ssize_t done = -1;
-	int fds[2];
-
-	if (pipe(fds))
-		return -errno;
-	if (write(fds[1], &new_value, sizeof(new_value)) > 0)
-		done = read(fds[0], at(area, page), sizeof(new_value));
-	close(fds[0]);
-	close(fds[1]);
-	return done == sizeof(new_value) ? 0 : -errno;
+	return way_reap(pid);
 }
 
 int way_futex_wake_op(struct area *area, size_t page)
@@ -198,11 +160,25 @@ int way_signal_frame(struct area *area, size_t page)
 	if (!pid) {
 		if (sigaltstack(&stack, NULL) ||
 		    sigaction(SIGUSR1, &action, NULL))
-			_exit(1);
+			_exit(EXIT_ERROR);
 		raise(SIGUSR1);
 		_exit(0);
 	}
-	return reap(pid);
+	return way_reap(pid);
+}
+
+/* A task of its own in the same memory. */
+static int run_task(int (*fn)(void *), int flags, void *argument)
+{
+	size_t size = 16 * PAGE;
+	char *stack = malloc(size);
+	int ret;
+
+	ret = way_reap(clone(fn, stack + size,
+			     CLONE_VM | CLONE_FILES | flags | SIGCHLD, argument,
+			     NULL, NULL, argument));
+	free(stack);
+	return ret;
 }
 
 static int leave(void *argument)
@@ -214,17 +190,18 @@ static int leave(void *argument)
 /* By a task that is PF_EXITING already. */
 int way_exit_clears_tid(struct area *area, size_t page)
 {
-	size_t size = 16 * PAGE;
-	char *stack = malloc(size);
-	pid_t pid;
-	int ret;
+	return run_task(leave, CLONE_CHILD_CLEARTID, at(area, page));
+}
 
-	pid = clone(leave, stack + size,
-		    CLONE_VM | CLONE_FILES | CLONE_CHILD_CLEARTID | SIGCHLD,
-		    NULL, NULL, NULL, at(area, page));
-	ret = reap(pid);
-	free(stack);
-	return ret;
+static int register_rseq(void *argument)
+{
+	return syscall(SYS_rseq, argument, 32, 0, 0x53053053) ? EXIT_ERROR : 0;
+}
+
+/* The kernel stores the CPU on the way back to user mode. */
+int way_rseq(struct area *area, size_t page)
+{
+	return run_task(register_rseq, 0, at(area, page));
 }
 
 int way_madvise_remove(struct area *area, size_t page)
