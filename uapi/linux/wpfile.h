@@ -18,8 +18,13 @@
  * A write is any change of the content, by any process, through a mapping or
  * by a system call.  It is not: an access of the caller's private (copy on
  * write) mapping, a page moving to swap or to another node, a read, or the
- * allocation of zero pages into a hole.  Stores through page references that
- * were taken before PROTECT (O_DIRECT in flight, RDMA, VFIO) are not seen.
+ * allocation of zero pages into a hole.
+ *
+ * Stores through page references that were taken before PROTECT (O_DIRECT or
+ * io_uring in flight, RDMA, VFIO, udmabuf) cannot be seen.  Such pages are
+ * *pinned*: they are counted (ret_pinned_pages), and a WPFILE_TRACK monitor
+ * reports them as written for as long as they are.  A reference that is taken for
+ * writing while the page is protected is a write.
  *
  * The ioctls of a file are issued on a file descriptor of the file itself.
  * Memory that has no file descriptor (SysV, shared anonymous) is named by an
@@ -114,6 +119,7 @@ struct wpfile_range {
 #define WPFILE_FEATURE_SCAN_PROTECT (1ULL << 3)	/* WPFILE_SCAN_PROTECT */
 #define WPFILE_FEATURE_ADDRESS	(1ULL << 4)	/* /dev/wpfile */
 #define WPFILE_FEATURE_HUGE	(1ULL << 5)	/* huge mappings protected whole */
+#define WPFILE_FEATURE_PINNED	(1ULL << 6)	/* ret_pinned_pages */
 
 /**
  * struct wpfile_query - WPFILE_IOC_QUERY: what the kernel and the file can do
@@ -180,6 +186,10 @@ struct wpfile_monitor {
  * @ret_bytes: size of the file at the cut
  * @ret_cut_ns: how long writers were held at most: from the first bit set to
  *	the end of the last TLB flush
+ * @ret_pinned_pages: pages that were pinned at the cut, see the top: what the
+ *	snapshot has of them may be newer than T, in part.  0 is certain.  A large
+ *	page counts whole; pages that the kernel itself held for a moment, to
+ *	reclaim or to migrate them, may be counted too.  Also in fdinfo.
  *
  * Returns a plain, read-only file descriptor, with close-on-exec, whose content
  * is that of the file at one instant T within the call: read(), pread(),
@@ -200,6 +210,7 @@ struct wpfile_snapshot {
 	__u64 capture_limit;
 	__u64 ret_bytes;
 	__u64 ret_cut_ns;
+	__u64 ret_pinned_pages;
 };
 
 /**
@@ -211,6 +222,9 @@ struct wpfile_snapshot {
  * @reserved: 0
  * @ret_cut_ns: how long writers were held at most; 0 with WPFILE_TRACK, where
  *	nobody is held
+ * @ret_pinned_pages: as in struct wpfile_snapshot, of the pages of @ranges.  With
+ *	WPFILE_TRACK they stay unprotected: each SCAN reports them, until one with
+ *	WPFILE_SCAN_PROTECT, or a PROTECT, finds them free
  *
  * All ranges are protected at one instant, or none.  With WPFILE_CAPTURE, pages
  * that were protected or captured before are protected anew: what the monitor
@@ -226,6 +240,7 @@ struct wpfile_protect {
 	__u32 nr_ranges;
 	__u32 reserved;
 	__u64 ret_cut_ns;
+	__u64 ret_pinned_pages;
 };
 
 /**

@@ -39,7 +39,7 @@
 #include <linux/sched/signal.h>
 #include <linux/swapops.h>
 #include <asm/cacheflush.h>
-#include <asm/tlbflush.h>
+#include <asm/tlb.h>
 
 #include "../internal.h"
 #include "wpfile.h"
@@ -241,22 +241,9 @@ static int walk_span(struct address_space *mapping, struct wpfile_span span,
 	return 0;
 }
 
-/**
- * wpfile_walk - make what maps ranges read-only, and flush
- * @mapping: of the file; the bits of the ranges are set, and a full barrier has
- *	followed
- * @spans: the ranges, in order
- * @nr: their number
- * @abort: stop when this becomes true; NULL to stop when the caller is killed
- *
- * Small gaps between ranges are walked over: a page made read-only for nothing
- * costs a fault, a walk of all mappings costs more.
- *
- * Return: 0 with nothing in the ranges writable but what was since made so with
- * its bit clear; -EINTR if stopped, with an unknown part done.
- */
-int wpfile_walk(struct address_space *mapping, const struct wpfile_span *spans,
-		unsigned int nr, const bool *abort)
+static int walk_spans(struct address_space *mapping,
+		      const struct wpfile_span *spans, unsigned int nr,
+		      const bool *abort)
 {
 	struct wpfile_span span;
 	unsigned int i = 0;
@@ -269,4 +256,41 @@ int wpfile_walk(struct address_space *mapping, const struct wpfile_span *spans,
 		err = walk_span(mapping, span, abort);
 	}
 	return err;
+}
+
+/**
+ * wpfile_walk - make what maps ranges read-only, flush, and look for pins
+ * @mark: the mark; the bits of the ranges have been set
+ * @spans: the ranges, in order
+ * @nr: their number
+ * @abort: stop when this becomes true; NULL to stop when the caller is killed
+ *
+ * Small gaps between ranges are walked over: a page made read-only for nothing
+ * costs a fault, a walk of all mappings costs more.
+ *
+ * Return: 0 with nothing in the ranges writable but what was since made so with
+ * its bit clear, and @mark->pinned counted; -EINTR if stopped, with an unknown
+ * part done.
+ */
+int wpfile_walk(struct wpfile_mark *mark, const struct wpfile_span *spans,
+		unsigned int nr, const bool *abort)
+{
+	int err;
+
+	/* The bits before the entries.  Partner: the barrier of the filters. */
+	smp_mb();
+	err = walk_spans(mark->file->inode->i_mapping, spans, nr, abort);
+	if (err)
+		return err;
+	/*
+	 * GUP-fast may have seen an entry when it was writable.  It runs with
+	 * interrupts off: wait until it has its reference.
+	 */
+	if (nr)
+		tlb_remove_table_sync_one();
+	mark->pinned = wpfile_find_pinned(mark, spans, nr);
+	wpfile_check_walk(mark, spans, nr);
+	/* The walk before the flag. */
+	smp_store_release(&mark->unsettled, false);
+	return 0;
 }
