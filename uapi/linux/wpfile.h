@@ -160,8 +160,9 @@ struct wpfile_query {
  *
  * On the monitor: the ioctls below; read() and poll() of events; with
  * WPFILE_CAPTURE also pread(), the content of protected and captured pages as
- * it stood when they were last protected (ENODATA where the page is neither), up
- * to the size that the file had at the last PROTECT that went up to its end.
+ * it stood when they were last protected (ENODATA where the page is neither).  It
+ * ends where the file did at the last PROTECT; or further, where the file did at an
+ * earlier one, while that last one has left alone pages that are known beyond.
  *
  * The file descriptor of the file must be open for reading, and either for
  * writing too, with no F_SEAL_WRITE or F_SEAL_FUTURE_WRITE on the file, or the
@@ -194,6 +195,8 @@ struct wpfile_monitor {
  * Returns a plain, read-only file descriptor, with close-on-exec, whose content
  * is that of the file at one instant T within the call: read(), pread(),
  * sendfile(), splice(), mmap(), lseek() with SEEK_DATA and SEEK_HOLE, fstat().
+ * (A hole may be told as data: when a read fault has filled it with zeros since,
+ * or when it was looked at through a mapping of the snapshot.  Never the opposite.)
  * Every store before T is in it, none after, over all processes.  Writers go
  * on meanwhile; what they overwrite is kept until the last descriptor and
  * mapping of the snapshot are gone.  Where content is lost (EIO above), reads

@@ -47,7 +47,7 @@ bool __wpfile_protected(struct vm_fault *vmf);
 vm_fault_t __wpfile_write_fault(struct vm_fault *vmf);
 int __wpfile_write(struct inode *inode, loff_t pos, size_t len);
 int __wpfile_resize(struct inode *inode, loff_t size);
-int wpfile_fill_begin(struct inode *inode, pgoff_t index);
+int wpfile_fill_begin(struct inode *inode, pgoff_t index, bool content);
 void wpfile_fill_end(struct inode *inode);
 bool wpfile_truncate_begin(struct inode *inode, loff_t start, loff_t end);
 void wpfile_truncate_end(struct inode *inode, bool begun);
@@ -190,7 +190,8 @@ static inline int wpfile_resize(struct inode *inode, loff_t size)
 	return 0;
 }
 
-static inline int wpfile_fill_begin(struct inode *inode, pgoff_t index)
+static inline int wpfile_fill_begin(struct inode *inode, pgoff_t index,
+				    bool content)
 {
 	return 0;
 }

@@ -169,12 +169,17 @@ int __wpfile_resize(struct inode *inode, loff_t size)
 /*
  * UFFDIO_COPY and UFFDIO_ZEROPAGE add a page to the file.  The lock is taken
  * whether the file is armed or not: it may become so before the page is in.
+ * No change: zeros (not @content), and where there is a page (EEXIST); should that
+ * go in between, it passes a gate of its own.
  */
-int wpfile_fill_begin(struct inode *inode, pgoff_t index)
+int wpfile_fill_begin(struct inode *inode, pgoff_t index, bool content)
 {
-	if (down_read_killable(&inode->i_mapping->invalidate_lock))
+	struct address_space *mapping = inode->i_mapping;
+
+	if (down_read_killable(&mapping->invalidate_lock))
 		return -EINTR;
-	if (wpfile_armed(inode->i_mapping))
+	if (wpfile_armed(mapping) && content &&
+	    wpfile_next_present(mapping, index, index) > index)
 		open_gate(inode, index, index, false);
 	return 0;
 }
