@@ -10,7 +10,7 @@ JOBS		?= $(shell nproc)
 
 SUBMAKE		= $(MAKE) --no-print-directory
 
-.PHONY: help deps kernel demo demo-postgres test patches install clean distclean check-style
+.PHONY: help deps kernel demo demo-postgres test test-hooks patches install clean distclean check-style
 .DEFAULT_GOAL	:= help
 .DELETE_ON_ERROR:
 
@@ -45,6 +45,13 @@ test: ## all tests; the last line is "N passed, M failed, K skipped"
 	@scripts/kernel-build debug
 	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init lib ctl unit-tests kernel-tests demo-build
 	@tests/run --jobs $(JOBS) --only '$(ONLY)'
+
+test-hooks: ## take each hook out of the kernel in turn, and see a test fail (hours)
+	@scripts/deps build kernel vm test
+	@scripts/kernel-build vm
+	@scripts/kernel-build debug
+	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init kernel-tests
+	@tests/hooks/run
 
 patches: ## write the kernel change as a mailable series to build/patches
 	@scripts/deps kernel patches

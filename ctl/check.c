@@ -16,6 +16,7 @@ static const struct feature {
 	{ WPFILE_FEATURE_SCAN_PROTECT, true, "scan-protect", "scan_protect" },
 	{ WPFILE_FEATURE_ADDRESS, false, "address", "address" },
 	{ WPFILE_FEATURE_HUGE, false, "huge", "huge" },
+	{ WPFILE_FEATURE_PINNED, false, "pinned", "pinned" },
 };
 
 #define NR_FEATURES (sizeof(features) / sizeof(features[0]))

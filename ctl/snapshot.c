@@ -127,16 +127,21 @@ static int print_summary(const struct args *args,
 
 	if (args->json)
 		return print_json(stream ? stderr : stdout,
-				  json_pack("{s:I, s:I, s:I, s:I, s:I}", "pages",
+				  json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "pages",
 					    (json_int_t)pages, "page_size",
 					    (json_int_t)page, "data_bytes",
 					    (json_int_t)data_bytes, "file_bytes",
 					    (json_int_t)snap->ret_bytes, "cut_ns",
-					    (json_int_t)snap->ret_cut_ns));
+					    (json_int_t)snap->ret_cut_ns, "pinned_pages",
+					    (json_int_t)snap->ret_pinned_pages));
 	fprintf(stderr,
 		"%llu pages, %llu data bytes of %llu file bytes, cut %.1f us\n",
 		(unsigned long long)pages, (unsigned long long)data_bytes,
 		(unsigned long long)snap->ret_bytes, snap->ret_cut_ns / 1000.0);
+	if (snap->ret_pinned_pages)
+		fprintf(stderr,
+			"%llu pages were pinned for I/O or by a device: what is stored to them that way may be newer than the rest\n",
+			(unsigned long long)snap->ret_pinned_pages);
 	return CTL_OK;
 }
 

@@ -114,12 +114,19 @@ static int protect_all(struct track *track, struct wpfile_target *target)
 		.size = sizeof(args),
 		.mode = WPFILE_TRACK,
 	};
+	struct wpfile_protect protect = {};
 	int ret;
 
 	ret = wpfile_mon_open(target, &args, &track->mon);
 	if (!ret)
-		ret = wpfile_protect_all(track->mon, NULL);
-	return ret ? fail_errno(ret, "%s", track->name) : CTL_OK;
+		ret = wpfile_protect_all(track->mon, &protect);
+	if (ret)
+		return fail_errno(ret, "%s", track->name);
+	if (protect.ret_pinned_pages)
+		fprintf(stderr,
+			"%llu pages are pinned for I/O or by a device, and count as written in every look\n",
+			(unsigned long long)protect.ret_pinned_pages);
+	return CTL_OK;
 }
 
 /* The process first: its id could be another's by the time we have the file. */

@@ -175,13 +175,14 @@ void wpfile_mon_free(struct wpfile_mon *mon);
 
 /*
  * Protects @nr ranges (up to ret_max_ranges of the query) at one instant, or
- * none of them.  @ret_cut_ns (or NULL) is how long writers were held at most.
+ * none of them.  @ret_args (or NULL) gets what the kernel answers: ret_cut_ns, how
+ * long writers were held at most, and ret_pinned_pages.
  */
 int wpfile_protect(struct wpfile_mon *mon, const struct wpfile_range *ranges,
-		   size_t nr, uint64_t *ret_cut_ns);
+		   size_t nr, struct wpfile_protect *ret_args);
 
 /* Protects the file to its end, however far it may grow. */
-int wpfile_protect_all(struct wpfile_mon *mon, uint64_t *ret_cut_ns);
+int wpfile_protect_all(struct wpfile_mon *mon, struct wpfile_protect *ret_args);
 
 /* Lifts the protection of @nr ranges, in order; see WPFILE_IOC_UNPROTECT. */
 int wpfile_unprotect(struct wpfile_mon *mon, const struct wpfile_range *ranges,

@@ -44,7 +44,7 @@ void wpfile_mon_free(struct wpfile_mon *mon)
 }
 
 int wpfile_protect(struct wpfile_mon *mon, const struct wpfile_range *ranges,
-		   size_t nr, uint64_t *ret_cut_ns)
+		   size_t nr, struct wpfile_protect *ret_args)
 {
 	struct wpfile_protect args = {
 		.size = sizeof(args),
@@ -56,16 +56,16 @@ int wpfile_protect(struct wpfile_mon *mon, const struct wpfile_range *ranges,
 	if (nr > UINT32_MAX)
 		return -EINVAL;
 	ret = sys(ioctl(mon->fd, WPFILE_IOC_PROTECT, &args));
-	if (!ret && ret_cut_ns)
-		*ret_cut_ns = args.ret_cut_ns;
+	if (!ret && ret_args)
+		*ret_args = args;
 	return ret;
 }
 
-int wpfile_protect_all(struct wpfile_mon *mon, uint64_t *ret_cut_ns)
+int wpfile_protect_all(struct wpfile_mon *mon, struct wpfile_protect *ret_args)
 {
 	const struct wpfile_range all = { .length = WPFILE_TO_END };
 
-	return wpfile_protect(mon, &all, 1, ret_cut_ns);
+	return wpfile_protect(mon, &all, 1, ret_args);
 }
 
 int wpfile_unprotect(struct wpfile_mon *mon, const struct wpfile_range *ranges,

@@ -86,6 +86,7 @@ static int kernel_ioctl(int fd, unsigned long request, void *arg)
 		for (i = 0; i < protect->nr_ranges; i++)
 			set_range(&ranges[i], false);
 		protect->ret_cut_ns = 77;
+		protect->ret_pinned_pages = 5;
 		return 0;
 	case WPFILE_IOC_UNPROTECT:
 		ranges = (void *)(uintptr_t)unprotect->ranges;
@@ -198,14 +199,15 @@ static void stopping_a_plain_scan_changes_nothing(void **state)
 	assert_int_equal(kernel.unprotects, 0);
 }
 
-static void protect_tells_the_cut(void **state)
+static void protect_tells_the_cut_and_the_pins(void **state)
 {
 	const struct wpfile_range range = { .offset = 0, .length = PAGE };
-	uint64_t cut = 1;
+	struct wpfile_protect args = { 0 };
 
 	write_pages(10);
-	assert_int_equal(wpfile_protect_all(*state, &cut), 0);
-	assert_int_equal(cut, 77);
+	assert_int_equal(wpfile_protect_all(*state, &args), 0);
+	assert_int_equal(args.ret_cut_ns, 77);
+	assert_int_equal(args.ret_pinned_pages, 5);
 	assert_false(kernel.clear[2]);
 	assert_int_equal(wpfile_protect(*state, &range, 1, NULL), 0);
 	assert_int_equal(wpfile_unprotect(*state, &range, 1), 0);
@@ -215,12 +217,12 @@ static void protect_tells_the_cut(void **state)
 static void errors_are_returned_and_errno_is_kept(void **state)
 {
 	struct seen seen = { 0 };
-	uint64_t cut = 5;
+	struct wpfile_protect args = { .ret_cut_ns = 5 };
 
 	kernel.error = -EINTR;
 	errno = 1234;
-	assert_int_equal(wpfile_protect_all(*state, &cut), -EINTR);
-	assert_int_equal(cut, 5);
+	assert_int_equal(wpfile_protect_all(*state, &args), -EINTR);
+	assert_int_equal(args.ret_cut_ns, 5);
 	assert_int_equal(wpfile_scan_each(*state, 0, WPFILE_TO_END, 0, see,
 					  &seen), -EINTR);
 	if (SIZE_MAX > UINT32_MAX)
@@ -266,7 +268,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(a_scan_of_a_part_ends_there),
 	TEST(ranges_not_seen_are_reported_again),
 	TEST(stopping_a_plain_scan_changes_nothing),
-	TEST(protect_tells_the_cut),
+	TEST(protect_tells_the_cut_and_the_pins),
 	TEST(errors_are_returned_and_errno_is_kept),
 	TEST(no_monitor_is_made_on_failure),
 	TEST(a_kernel_without_wpfile_is_enosys),

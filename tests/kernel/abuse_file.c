@@ -169,7 +169,7 @@ TEST_F(file, query_tells_features_and_limits)
 	EXPECT_EQ(WPFILE_FEATURE_TRACK | WPFILE_FEATURE_CAPTURE |
 			  WPFILE_FEATURE_SNAPSHOT |
 			  WPFILE_FEATURE_SCAN_PROTECT | WPFILE_FEATURE_ADDRESS |
-			  WPFILE_FEATURE_HUGE,
+			  WPFILE_FEATURE_HUGE | WPFILE_FEATURE_PINNED,
 		  query.ret_features);
 	EXPECT_EQ(0, query.ret_monitors[0] + query.ret_monitors[1] +
 			     query.ret_monitors[2] + query.ret_monitors[3]);

@@ -18,8 +18,8 @@
 _Static_assert(sizeof(struct wpfile_range) == 16, "wpfile_range");
 _Static_assert(sizeof(struct wpfile_query) == 48, "wpfile_query");
 _Static_assert(sizeof(struct wpfile_monitor) == 32, "wpfile_monitor");
-_Static_assert(sizeof(struct wpfile_snapshot) == 40, "wpfile_snapshot");
-_Static_assert(sizeof(struct wpfile_protect) == 32, "wpfile_protect");
+_Static_assert(sizeof(struct wpfile_snapshot) == 48, "wpfile_snapshot");
+_Static_assert(sizeof(struct wpfile_protect) == 40, "wpfile_protect");
 _Static_assert(sizeof(struct wpfile_unprotect) == 24, "wpfile_unprotect");
 _Static_assert(sizeof(struct wpfile_scan) == 56, "wpfile_scan");
 _Static_assert(sizeof(struct wpfile_event) == 32, "wpfile_event");

@@ -18,8 +18,13 @@
  * A write is any change of the content, by any process, through a mapping or
  * by a system call.  It is not: an access of the caller's private (copy on
  * write) mapping, a page moving to swap or to another node, a read, or the
- * allocation of zero pages into a hole.  Stores through page references that
- * were taken before PROTECT (O_DIRECT in flight, RDMA, VFIO) are not seen.
+ * allocation of zero pages into a hole.
+ *
+ * Stores through page references that were taken before PROTECT (O_DIRECT or
+ * io_uring in flight, RDMA, VFIO, udmabuf) cannot be seen.  Such pages are
+ * *pinned*: they are counted (ret_pinned_pages), and a WPFILE_TRACK monitor
+ * reports them as written for as long as they are.  A reference that is taken for
+ * writing while the page is protected is a write.
  *
  * The ioctls of a file are issued on a file descriptor of the file itself.
  * Memory that has no file descriptor (SysV, shared anonymous) is named by an
@@ -114,6 +119,7 @@ struct wpfile_range {
 #define WPFILE_FEATURE_SCAN_PROTECT (1ULL << 3)	/* WPFILE_SCAN_PROTECT */
 #define WPFILE_FEATURE_ADDRESS	(1ULL << 4)	/* /dev/wpfile */
 #define WPFILE_FEATURE_HUGE	(1ULL << 5)	/* huge mappings protected whole */
+#define WPFILE_FEATURE_PINNED	(1ULL << 6)	/* ret_pinned_pages */
 
 /**
  * struct wpfile_query - WPFILE_IOC_QUERY: what the kernel and the file can do
@@ -154,8 +160,9 @@ struct wpfile_query {
  *
  * On the monitor: the ioctls below; read() and poll() of events; with
  * WPFILE_CAPTURE also pread(), the content of protected and captured pages as
- * it stood when they were last protected (ENODATA where the page is neither), up
- * to the size that the file had at the last PROTECT that went up to its end.
+ * it stood when they were last protected (ENODATA where the page is neither).  It
+ * ends where the file did at the last PROTECT; or further, where the file did at an
+ * earlier one, while that last one has left alone pages that are known beyond.
  *
  * The file descriptor of the file must be open for reading, and either for
  * writing too, with no F_SEAL_WRITE or F_SEAL_FUTURE_WRITE on the file, or the
@@ -180,10 +187,16 @@ struct wpfile_monitor {
  * @ret_bytes: size of the file at the cut
  * @ret_cut_ns: how long writers were held at most: from the first bit set to
  *	the end of the last TLB flush
+ * @ret_pinned_pages: pages that were pinned at the cut, see the top: what the
+ *	snapshot has of them may be newer than T, in part.  0 is certain.  A large
+ *	page counts whole; pages that the kernel itself held for a moment, to
+ *	reclaim or to migrate them, may be counted too.  Also in fdinfo.
  *
  * Returns a plain, read-only file descriptor, with close-on-exec, whose content
  * is that of the file at one instant T within the call: read(), pread(),
  * sendfile(), splice(), mmap(), lseek() with SEEK_DATA and SEEK_HOLE, fstat().
+ * (A hole may be told as data: when a read fault has filled it with zeros since,
+ * or when it was looked at through a mapping of the snapshot.  Never the opposite.)
  * Every store before T is in it, none after, over all processes.  Writers go
  * on meanwhile; what they overwrite is kept until the last descriptor and
  * mapping of the snapshot are gone.  Where content is lost (EIO above), reads
@@ -200,6 +213,7 @@ struct wpfile_snapshot {
 	__u64 capture_limit;
 	__u64 ret_bytes;
 	__u64 ret_cut_ns;
+	__u64 ret_pinned_pages;
 };
 
 /**
@@ -211,6 +225,9 @@ struct wpfile_snapshot {
  * @reserved: 0
  * @ret_cut_ns: how long writers were held at most; 0 with WPFILE_TRACK, where
  *	nobody is held
+ * @ret_pinned_pages: as in struct wpfile_snapshot, of the pages of @ranges.  With
+ *	WPFILE_TRACK they stay unprotected: each SCAN reports them, until one with
+ *	WPFILE_SCAN_PROTECT, or a PROTECT, finds them free
  *
  * All ranges are protected at one instant, or none.  With WPFILE_CAPTURE, pages
  * that were protected or captured before are protected anew: what the monitor
@@ -226,6 +243,7 @@ struct wpfile_protect {
 	__u32 nr_ranges;
 	__u32 reserved;
 	__u64 ret_cut_ns;
+	__u64 ret_pinned_pages;
 };
 
 /**

@@ -47,10 +47,12 @@ bool __wpfile_protected(struct vm_fault *vmf);
 vm_fault_t __wpfile_write_fault(struct vm_fault *vmf);
 int __wpfile_write(struct inode *inode, loff_t pos, size_t len);
 int __wpfile_resize(struct inode *inode, loff_t size);
-int wpfile_fill_begin(struct inode *inode, pgoff_t index);
+int wpfile_fill_begin(struct inode *inode, pgoff_t index, bool content);
 void wpfile_fill_end(struct inode *inode);
 bool wpfile_truncate_begin(struct inode *inode, loff_t start, loff_t end);
 void wpfile_truncate_end(struct inode *inode, bool begun);
+int wpfile_pin_begin(struct inode *inode, loff_t start, loff_t end);
+void wpfile_pin_end(struct inode *inode);
 void wpfile_evict(struct inode *inode);
 long wpfile_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 #define wpfile_compat_ioctl compat_ptr_ioctl
@@ -120,6 +122,28 @@ static inline int wpfile_resize(struct inode *inode, loff_t size)
 	return wpfile_armed(inode->i_mapping) ? __wpfile_resize(inode, size) : 0;
 }
 
+/* Somebody may store to pages of a file without a fault, from now on. */
+static inline void wpfile_note_pinned(struct address_space *mapping)
+{
+	if (!test_bit(AS_EVER_PINNED, &mapping->flags))
+		set_bit(AS_EVER_PINNED, &mapping->flags);
+}
+
+/*
+ * A reference to a page has been taken, with FOLL_* @flags.  Called under the
+ * page table lock, or with interrupts off: the mapping stays.
+ */
+static inline void wpfile_note_pin(struct folio *folio, unsigned int flags)
+{
+	struct address_space *mapping;
+
+	if ((flags & (FOLL_WRITE | FOLL_LOOKUP)) != FOLL_WRITE)
+		return;
+	mapping = READ_ONCE(folio->mapping);
+	if (mapping && !((unsigned long)mapping & PAGE_MAPPING_FLAGS))
+		wpfile_note_pinned(mapping);
+}
+
 #else /* !CONFIG_WPFILE */
 
 static inline pte_t wpfile_filter_ptes(struct vm_area_struct *vma,
@@ -166,7 +190,8 @@ static inline int wpfile_resize(struct inode *inode, loff_t size)
 	return 0;
 }
 
-static inline int wpfile_fill_begin(struct inode *inode, pgoff_t index)
+static inline int wpfile_fill_begin(struct inode *inode, pgoff_t index,
+				    bool content)
 {
 	return 0;
 }
@@ -185,6 +210,24 @@ static inline void wpfile_truncate_end(struct inode *inode, bool begun)
 {
 }
 
+static inline int wpfile_pin_begin(struct inode *inode, loff_t start,
+				   loff_t end)
+{
+	return 0;
+}
+
+static inline void wpfile_pin_end(struct inode *inode)
+{
+}
+
+static inline void wpfile_note_pinned(struct address_space *mapping)
+{
+}
+
+static inline void wpfile_note_pin(struct folio *folio, unsigned int flags)
+{
+}
+
 static inline void wpfile_evict(struct inode *inode)
 {
 }
@@ -193,5 +236,40 @@ static inline void wpfile_evict(struct inode *inode)
 #define wpfile_compat_ioctl	NULL
 
 #endif /* CONFIG_WPFILE */
+
+/* An entry is about to be set, or to have its flags changed: mm/wpfile/check.c. */
+#ifdef CONFIG_DEBUG_WPFILE
+void __wpfile_check(struct page *page, unsigned long nr);
+
+static inline void wpfile_check(struct page *page, unsigned long nr, bool write)
+{
+	if (write && static_branch_unlikely(&wpfile_key.key))
+		__wpfile_check(page, nr);
+}
+
+static inline void wpfile_check_pte(pte_t pte)
+{
+	if (!pte_special(pte) && pfn_valid(pte_pfn(pte)))
+		wpfile_check(pte_page(pte), 1, pte_write(pte));
+}
+
+static inline void wpfile_check_pmd(pmd_t pmd)
+{
+	if (pfn_valid(pmd_pfn(pmd)))
+		wpfile_check(pmd_page(pmd), HPAGE_PMD_NR, pmd_write(pmd));
+}
+#else
+static inline void wpfile_check(struct page *page, unsigned long nr, bool write)
+{
+}
+
+static inline void wpfile_check_pte(pte_t pte)
+{
+}
+
+static inline void wpfile_check_pmd(pmd_t pmd)
+{
+}
+#endif
 
 #endif /* _LINUX_WPFILE_H */

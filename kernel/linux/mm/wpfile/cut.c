@@ -7,6 +7,7 @@
  *	set the bits		from here, nobody is let through a filter
  *	full barrier
  *	walk, flush		from here, nobody who was let through is left
+ *	count pins		from here, those who are not counted are gone
  *	T
  *	drop the locks		gates go on, and capture before anything changes
  *
@@ -93,12 +94,11 @@ static void set_bits(struct cut *cut)
 /* The spans are in order: those beyond the end of the file are the last. */
 static int walk(struct cut *cut)
 {
-	struct address_space *mapping = cut->mark->file->inode->i_mapping;
 	unsigned int nr = 0;
 
 	while (nr < cut->nr && clip(&cut->spans[nr], cut->pages))
 		nr++;
-	return wpfile_walk(mapping, cut->spans, nr, &cut->abort);
+	return wpfile_walk(cut->mark, cut->spans, nr, &cut->abort);
 }
 
 /*
@@ -130,9 +130,8 @@ static void cut_work(struct work_struct *work)
 	filemap_invalidate_lock(inode->i_mapping);
 	start = ktime_get();
 	set_size(cut);
+	wpfile_unsettle(mark);
 	set_bits(cut);
-	/* Partner: the barrier of the filters. */
-	smp_mb();
 	cut->err = walk(cut);
 	/* Part of the range may still be writable: nothing of it is known. */
 	if (cut->err)

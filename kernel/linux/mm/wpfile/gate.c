@@ -12,6 +12,8 @@
  *   write(), truncate	keep the inode lock until the content has changed
  *   fill, punch	keep invalidate_lock until the content has changed, since
  *			UFFDIO_COPY and drivers come without the inode lock
+ *   pin		keeps invalidate_lock until the pages have their references,
+ *			which a cut then counts (pin.c)
  *
  * A gate never fails the write and never waits for user space.
  */
@@ -26,7 +28,7 @@
 #include "wpfile.h"
 
 /* TRACK: what was written is what is not protected. */
-static void track(struct wpfile_mark *mark, pgoff_t index)
+void wpfile_track(struct wpfile_mark *mark, pgoff_t index)
 {
 	struct mem_cgroup *old = set_active_memcg(mark->mon->memcg);
 
@@ -38,7 +40,7 @@ static void track(struct wpfile_mark *mark, pgoff_t index)
 }
 
 static void (*const before_write[])(struct wpfile_mark *mark, pgoff_t index) = {
-	[WPFILE_TRACK]		= track,
+	[WPFILE_TRACK]		= wpfile_track,
 	[WPFILE_CAPTURE]	= wpfile_capture,
 };
 
@@ -167,12 +169,17 @@ int __wpfile_resize(struct inode *inode, loff_t size)
 /*
  * UFFDIO_COPY and UFFDIO_ZEROPAGE add a page to the file.  The lock is taken
  * whether the file is armed or not: it may become so before the page is in.
+ * No change: zeros (not @content), and where there is a page (EEXIST); should that
+ * go in between, it passes a gate of its own.
  */
-int wpfile_fill_begin(struct inode *inode, pgoff_t index)
+int wpfile_fill_begin(struct inode *inode, pgoff_t index, bool content)
 {
-	if (down_read_killable(&inode->i_mapping->invalidate_lock))
+	struct address_space *mapping = inode->i_mapping;
+
+	if (down_read_killable(&mapping->invalidate_lock))
 		return -EINTR;
-	if (wpfile_armed(inode->i_mapping))
+	if (wpfile_armed(mapping) && content &&
+	    wpfile_next_present(mapping, index, index) > index)
 		open_gate(inode, index, index, false);
 	return 0;
 }
@@ -180,6 +187,30 @@ int wpfile_fill_begin(struct inode *inode, pgoff_t index)
 void wpfile_fill_end(struct inode *inode)
 {
 	filemap_invalidate_unlock_shared(inode->i_mapping);
+}
+
+/*
+ * memfd_pin_folios(): a driver takes pages, to store to them as it likes.  Until
+ * it has its references no cut may pass, or it would not count them.
+ */
+int wpfile_pin_begin(struct inode *inode, loff_t start, loff_t end)
+{
+	struct address_space *mapping = inode->i_mapping;
+
+	if (!shmem_mapping(mapping))
+		return 0;
+	if (down_read_killable(&mapping->invalidate_lock))
+		return -EINTR;
+	wpfile_note_pinned(mapping);
+	if (wpfile_armed(mapping))
+		open_gate(inode, start >> PAGE_SHIFT, end >> PAGE_SHIFT, false);
+	return 0;
+}
+
+void wpfile_pin_end(struct inode *inode)
+{
+	if (shmem_mapping(inode->i_mapping))
+		filemap_invalidate_unlock_shared(inode->i_mapping);
 }
 
 /* Without sleeping: nothing is known any more of what the monitors protect. */

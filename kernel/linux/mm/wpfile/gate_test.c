@@ -68,9 +68,26 @@ static void range_dropped_by_a_driver_is_captured(struct kunit *test)
 	fput(file);
 }
 
+static void page_taken_by_a_driver_is_a_pin(struct kunit *test)
+{
+	struct file *file = new_file(test);
+	struct page *page = shmem_read_mapping_page(file->f_mapping, 1);
+	struct wpfile_mon *mon;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, page);
+	mon = new_monitor(test, file, WPFILE_TRACK);
+	KUNIT_EXPECT_EQ(test, 1, mon->mark->pinned);
+	KUNIT_EXPECT_TRUE(test, wpfile_pageset_test(&mon->mark->pages, 0));
+	KUNIT_EXPECT_FALSE(test, wpfile_pageset_test(&mon->mark->pages, 1));
+	wpfile_mon_release(mon);
+	put_page(page);
+	fput(file);
+}
+
 static struct kunit_case gate_cases[] = {
 	KUNIT_CASE(range_dropped_by_a_driver_is_reported),
 	KUNIT_CASE(range_dropped_by_a_driver_is_captured),
+	KUNIT_CASE(page_taken_by_a_driver_is_a_pin),
 	{}
 };
 

@@ -153,7 +153,8 @@ static struct file *target_get(struct wpfile_cmd *cmd, u32 flags, u64 address)
 #define WPFILE_FEATURES (WPFILE_FEATURE_TRACK | WPFILE_FEATURE_CAPTURE |	\
 			 WPFILE_FEATURE_SNAPSHOT |			\
 			 WPFILE_FEATURE_SCAN_PROTECT |			\
-			 WPFILE_FEATURE_ADDRESS | WPFILE_FEATURE_HUGE)
+			 WPFILE_FEATURE_ADDRESS | WPFILE_FEATURE_HUGE |	\
+			 WPFILE_FEATURE_PINNED)
 
 static int count_monitors(struct wpfile_cmd *cmd, struct wpfile_query *args)
 {
@@ -260,7 +261,7 @@ static const struct wpfile_op file_ops[] = {
 	{ WPFILE_IOC_MONITOR, sizeof(struct wpfile_monitor),
 	  offsetofend(struct wpfile_monitor, capture_limit), run_monitor },
 	{ WPFILE_IOC_SNAPSHOT, sizeof(struct wpfile_snapshot),
-	  offsetofend(struct wpfile_snapshot, ret_cut_ns), run_snapshot },
+	  offsetofend(struct wpfile_snapshot, ret_pinned_pages), run_snapshot },
 };
 
 /* Of shmem and hugetlbfs files, and of the device. */
@@ -290,8 +291,8 @@ static void __init check_abi(void)
 	BUILD_BUG_ON(sizeof(struct wpfile_range) != 16);
 	BUILD_BUG_ON(sizeof(struct wpfile_query) != 48);
 	BUILD_BUG_ON(sizeof(struct wpfile_monitor) != 32);
-	BUILD_BUG_ON(sizeof(struct wpfile_snapshot) != 40);
-	BUILD_BUG_ON(sizeof(struct wpfile_protect) != 32);
+	BUILD_BUG_ON(sizeof(struct wpfile_snapshot) != 48);
+	BUILD_BUG_ON(sizeof(struct wpfile_protect) != 40);
 	BUILD_BUG_ON(sizeof(struct wpfile_unprotect) != 24);
 	BUILD_BUG_ON(sizeof(struct wpfile_scan) != 56);
 	BUILD_BUG_ON(sizeof(struct wpfile_event) != 32);

@@ -80,14 +80,15 @@ static struct wpfile_span *spans_from_user(u64 user, u32 *nr_ranges)
 }
 
 static int protect_spans(struct wpfile_mon *mon, struct wpfile_span *spans,
-			 u32 nr, u64 *ret_cut_ns)
+			 u32 nr, struct wpfile_protect *args)
 {
 	int err;
 
 	if (mutex_lock_killable(&mon->op))
 		return -EINTR;
 	err = wpfile_protect(mon->mark, spans, nr);
-	*ret_cut_ns = mon->mark->cut_ns;
+	args->ret_cut_ns = mon->mark->cut_ns;
+	args->ret_pinned_pages = mon->mark->pinned;
 	mutex_unlock(&mon->op);
 	return err;
 }
@@ -104,7 +105,7 @@ static long run_protect(struct wpfile_cmd *cmd)
 	spans = spans_from_user(args->ranges, &nr);
 	if (IS_ERR(spans))
 		return PTR_ERR(spans);
-	err = protect_spans(mon_of(cmd->file), spans, nr, &args->ret_cut_ns);
+	err = protect_spans(mon_of(cmd->file), spans, nr, args);
 	kvfree(spans);
 	return err ?: wpfile_respond(cmd);
 }
@@ -165,7 +166,7 @@ static long run_scan(struct wpfile_cmd *cmd)
 
 static const struct wpfile_op monitor_ops[] = {
 	{ WPFILE_IOC_PROTECT, sizeof(struct wpfile_protect),
-	  offsetofend(struct wpfile_protect, ret_cut_ns), run_protect },
+	  offsetofend(struct wpfile_protect, ret_pinned_pages), run_protect },
 	{ WPFILE_IOC_UNPROTECT, sizeof(struct wpfile_unprotect),
 	  offsetofend(struct wpfile_unprotect, reserved), run_unprotect },
 	{ WPFILE_IOC_SCAN, sizeof(struct wpfile_scan),
@@ -273,6 +274,7 @@ void wpfile_show_fdinfo(struct seq_file *m, struct wpfile_mon *mon)
 	seq_printf(m, "wpfile_ino:\t%lu\n", inode->i_ino);
 	seq_printf(m, "protected_pages:\t%lu\n",
 		   pages ? wpfile_pageset_count(&mark->pages, 0, pages - 1) : 0);
+	seq_printf(m, "pinned_pages:\t%llu\n", READ_ONCE(mark->pinned));
 	if (mon->mode != WPFILE_CAPTURE)
 		return;
 	seq_printf(m, "captured_bytes:\t%lu\n",

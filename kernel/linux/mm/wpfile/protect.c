@@ -60,13 +60,12 @@ static int protect_track(struct wpfile_mark *mark, struct wpfile_span *spans,
 		return err;
 	if (wpfile_lock_gates(inode))
 		return -EINTR;
+	wpfile_unsettle(mark);
 	wpfile_pageset_reset(&mark->pages);
 	for (i = 0; i < nr; i++)
 		wpfile_pageset_set(&mark->pages, spans[i].first, spans[i].last);
 	wpfile_unlock_gates(inode);
-	/* Partner: the barrier of the filters. */
-	smp_mb();
-	err = wpfile_walk(inode->i_mapping, spans, nr, NULL);
+	err = wpfile_walk(mark, spans, nr, NULL);
 	/* What was not walked may be written unseen. */
 	if (err)
 		wpfile_pageset_lose(&mark->pages);

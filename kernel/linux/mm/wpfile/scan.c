@@ -65,13 +65,11 @@ static int find_and_protect(struct scan *scan)
 	 * If the set was lost, everything counts as written; what this call
 	 * does not come to stays unprotected, and is found by the next one.
 	 */
+	wpfile_unsettle(mark);
 	wpfile_pageset_reset(&mark->pages);
 	find(scan, true);
 	wpfile_unlock_gates(mark->file->inode);
-	/* Partner: the barrier of the filters. */
-	smp_mb();
-	return wpfile_walk(mark->file->inode->i_mapping, scan->found, scan->nr,
-			   NULL);
+	return wpfile_walk(mark, scan->found, scan->nr, NULL);
 }
 
 /* The caller does not learn what was found: let the next SCAN find it again. */

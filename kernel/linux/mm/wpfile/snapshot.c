@@ -217,5 +217,6 @@ struct file *wpfile_snapshot_file(struct file *target,
 	}
 	args->ret_bytes = mon->mark->size;
 	args->ret_cut_ns = mon->mark->cut_ns;
+	args->ret_pinned_pages = mon->mark->pinned;
 	return file;
 }

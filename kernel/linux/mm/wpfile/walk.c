@@ -39,7 +39,7 @@
 #include <linux/sched/signal.h>
 #include <linux/swapops.h>
 #include <asm/cacheflush.h>
-#include <asm/tlbflush.h>
+#include <asm/tlb.h>
 
 #include "../internal.h"
 #include "wpfile.h"
@@ -47,20 +47,23 @@
 /* One VMA on the way. */
 struct walk {
 	struct vm_area_struct *vma;
+	/* What is walked of it. */
+	unsigned long first;
+	unsigned long last;
 	/* Where entries were changed. */
 	unsigned long start;
 	unsigned long end;
-	/* Ends with the VMA; begun at the first entry that there may be. */
+	/* Up to @last; begun at the first entry that there may be. */
 	struct mmu_notifier_range range;
 	bool notified;
 };
 
-static void notify(struct walk *walk, unsigned long addr, unsigned long end)
+static void notify(struct walk *walk, unsigned long addr)
 {
 	if (walk->notified)
 		return;
 	mmu_notifier_range_init(&walk->range, MMU_NOTIFY_PROTECTION_PAGE, 0,
-				walk->vma->vm_mm, addr, end);
+				walk->vma->vm_mm, addr, walk->last);
 	mmu_notifier_invalidate_range_start(&walk->range);
 	walk->notified = true;
 }
@@ -119,13 +122,13 @@ static bool protect_ptes(struct walk *walk, pmd_t *pmd, unsigned long addr,
 }
 
 static void protect_pmd(struct walk *walk, pmd_t *pmd, unsigned long addr,
-			unsigned long end, unsigned long vma_end)
+			unsigned long end)
 {
 	pmd_t entry = pmdp_get_lockless(pmd);
 
 	if (pmd_none(entry) && !IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
 		return;
-	notify(walk, addr, vma_end);
+	notify(walk, addr);
 	/* A table may become a huge page or go, while nobody looks. */
 	do {
 		entry = pmdp_get_lockless(pmd);
@@ -158,30 +161,61 @@ static pmd_t *find_pmd(struct mm_struct *mm, unsigned long addr,
 	return pmd_offset(pud, addr);
 }
 
-static void protect_vma(struct vm_area_struct *vma, pgoff_t first, pgoff_t last)
+static void protect_range(struct walk *walk, unsigned long addr,
+			  unsigned long end)
 {
-	pgoff_t from = max(first, vma->vm_pgoff);
-	pgoff_t to = min(last, vma->vm_pgoff + vma_pages(vma) - 1);
-	unsigned long addr = vma->vm_start +
-			     ((from - vma->vm_pgoff) << PAGE_SHIFT);
-	unsigned long end = addr + ((to - from + 1) << PAGE_SHIFT);
-	struct walk walk = { .vma = vma, .start = end, .end = addr };
-	unsigned long at, next;
+	struct mm_struct *mm = walk->vma->vm_mm;
+	unsigned long next;
 	pmd_t *pmd;
 
-	flush_cache_range(vma, addr, end);
-	inc_tlb_flush_pending(vma->vm_mm);
-	for (at = addr; at < end; at = next) {
-		pmd = find_pmd(vma->vm_mm, at, end, &next);
+	for (; addr < end; addr = next) {
+		pmd = find_pmd(mm, addr, end, &next);
 		if (pmd)
-			protect_pmd(&walk, pmd, at, next, end);
+			protect_pmd(walk, pmd, addr, next);
 		cond_resched();
 	}
-	if (walk.notified && mm_tlb_flush_nested(vma->vm_mm))
-		flush_tlb_range(vma, addr, end);
-	else if (walk.start < walk.end)
-		flush_tlb_range(vma, walk.start, walk.end);
-	dec_tlb_flush_pending(vma->vm_mm);
+}
+
+static void flush(struct walk *walk)
+{
+	struct vm_area_struct *vma = walk->vma;
+
+	if (walk->notified && mm_tlb_flush_nested(vma->vm_mm))
+		flush_tlb_range(vma, walk->first, walk->last);
+	else if (walk->start < walk->end)
+		flush_tlb_range(vma, walk->start, walk->end);
+}
+
+static unsigned long address_of(struct vm_area_struct *vma, pgoff_t index)
+{
+	return vma->vm_start + ((index - vma->vm_pgoff) << PAGE_SHIFT);
+}
+
+/* What a VMA maps of pages [first, last], as far as they are in ranges: one flush. */
+static void protect_vma(struct vm_area_struct *vma,
+			const struct wpfile_span *spans, unsigned int nr,
+			pgoff_t first, pgoff_t last)
+{
+	struct walk walk = { .vma = vma, .start = ULONG_MAX };
+	struct mm_struct *mm = vma->vm_mm;
+	pgoff_t from, to;
+	unsigned int i;
+
+	first = max(first, vma->vm_pgoff);
+	last = min(last, vma->vm_pgoff + vma_pages(vma) - 1);
+	walk.first = address_of(vma, first);
+	walk.last = address_of(vma, last + 1);
+	flush_cache_range(vma, walk.first, walk.last);
+	inc_tlb_flush_pending(mm);
+	for (i = 0; i < nr && spans[i].first <= last; i++) {
+		from = max(first, spans[i].first);
+		to = min(last, spans[i].last);
+		if (from <= to)
+			protect_range(&walk, address_of(vma, from),
+				      address_of(vma, to + 1));
+	}
+	flush(&walk);
+	dec_tlb_flush_pending(mm);
 	if (walk.notified)
 		mmu_notifier_invalidate_range_end(&walk.range);
 }
@@ -203,11 +237,15 @@ static bool aborted(const bool *abort)
 	return abort ? READ_ONCE(*abort) : fatal_signal_pending(current);
 }
 
-/* Walks a chunk that begins at or after @first.  Returns where the next begins. */
-static pgoff_t walk_chunk(struct address_space *mapping, pgoff_t first,
-			  pgoff_t last, const bool *abort)
+/*
+ * Walks a chunk of the ranges, of which the first begins or goes on at @first.
+ * Returns where the next chunk begins.
+ */
+static pgoff_t walk_chunk(struct address_space *mapping,
+			  const struct wpfile_span *spans, unsigned int nr,
+			  pgoff_t first, const bool *abort)
 {
-	pgoff_t chunk = chunk_pages(mapping), end;
+	pgoff_t chunk = chunk_pages(mapping), last = spans[nr - 1].last, end;
 	struct vm_area_struct *vma;
 
 	i_mmap_lock_read(mapping);
@@ -221,7 +259,7 @@ static pgoff_t walk_chunk(struct address_space *mapping, pgoff_t first,
 	end = min(last, round_down(first, chunk) + chunk - 1);
 	vma_interval_tree_foreach(vma, &mapping->i_mmap, first, end) {
 		if (wpfile_vma_walked(vma))
-			protect_vma(vma, first, end);
+			protect_vma(vma, spans, nr, first, end);
 		if (aborted(abort))
 			break;
 	}
@@ -229,44 +267,56 @@ static pgoff_t walk_chunk(struct address_space *mapping, pgoff_t first,
 	return end + 1;
 }
 
-static int walk_span(struct address_space *mapping, struct wpfile_span span,
-		     const bool *abort)
+static int walk_spans(struct address_space *mapping,
+		      const struct wpfile_span *spans, unsigned int nr,
+		      const bool *abort)
 {
-	while (span.first <= span.last) {
-		span.first = walk_chunk(mapping, span.first, span.last, abort);
+	pgoff_t next = 0;
+
+	while (nr) {
+		next = walk_chunk(mapping, spans, nr, max(next, spans->first),
+				  abort);
 		if (aborted(abort))
 			return -EINTR;
+		while (nr && spans->last < next) {
+			spans++;
+			nr--;
+		}
 		cond_resched();
 	}
 	return 0;
 }
 
 /**
- * wpfile_walk - make what maps ranges read-only, and flush
- * @mapping: of the file; the bits of the ranges are set, and a full barrier has
- *	followed
+ * wpfile_walk - make what maps ranges read-only, flush, and look for pins
+ * @mark: the mark; the bits of the ranges have been set
  * @spans: the ranges, in order
  * @nr: their number
  * @abort: stop when this becomes true; NULL to stop when the caller is killed
  *
- * Small gaps between ranges are walked over: a page made read-only for nothing
- * costs a fault, a walk of all mappings costs more.
- *
  * Return: 0 with nothing in the ranges writable but what was since made so with
- * its bit clear; -EINTR if stopped, with an unknown part done.
+ * its bit clear, and @mark->pinned counted; -EINTR if stopped, with an unknown
+ * part done.
  */
-int wpfile_walk(struct address_space *mapping, const struct wpfile_span *spans,
+int wpfile_walk(struct wpfile_mark *mark, const struct wpfile_span *spans,
 		unsigned int nr, const bool *abort)
 {
-	struct wpfile_span span;
-	unsigned int i = 0;
-	int err = 0;
+	int err;
 
-	while (i < nr && !err) {
-		span = spans[i++];
-		while (i < nr && spans[i].first - span.last < WPFILE_CHUNK_PAGES)
-			span.last = spans[i++].last;
-		err = walk_span(mapping, span, abort);
-	}
-	return err;
+	/* The bits before the entries.  Partner: the barrier of the filters. */
+	smp_mb();
+	err = walk_spans(mark->file->inode->i_mapping, spans, nr, abort);
+	if (err)
+		return err;
+	/*
+	 * GUP-fast may have seen an entry when it was writable.  It runs with
+	 * interrupts off: wait until it has its reference.
+	 */
+	if (nr)
+		tlb_remove_table_sync_one();
+	mark->pinned = wpfile_find_pinned(mark, spans, nr);
+	wpfile_check_walk(mark, spans, nr);
+	/* The walk before the flag. */
+	smp_store_release(&mark->unsettled, false);
+	return 0;
 }

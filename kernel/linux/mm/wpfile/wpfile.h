@@ -108,6 +108,10 @@ struct wpfile_mark {
 	atomic_long_t captured;
 	/** @failed: content was lost; set once. */
 	bool failed;
+	/** @pinned: pages that were pinned when last looked for, see pin.c. */
+	u64 pinned;
+	/** @unsettled: bits are set that no walk has followed yet, for check.c. */
+	bool unsettled;
 	/** @cut_ns: duration of the last cut, for fdinfo. */
 	u64 cut_ns;
 	/** @free: frees this after an RCU grace period, where it may sleep. */
@@ -138,6 +142,7 @@ int wpfile_lock_gates(struct inode *inode);
 void wpfile_unlock_gates(struct inode *inode);
 
 /* gate.c */
+void wpfile_track(struct wpfile_mark *mark, pgoff_t index);
 pgoff_t wpfile_next_present(struct address_space *mapping, pgoff_t first,
 			    pgoff_t last);
 
@@ -155,8 +160,32 @@ struct folio *wpfile_shadow_folio(struct wpfile_mark *mark, pgoff_t index);
 bool wpfile_content_is_data(struct wpfile_mark *mark, pgoff_t index);
 
 /* walk.c */
-int wpfile_walk(struct address_space *mapping, const struct wpfile_span *spans,
+int wpfile_walk(struct wpfile_mark *mark, const struct wpfile_span *spans,
 		unsigned int nr, const bool *abort);
+
+/* pin.c */
+u64 wpfile_find_pinned(struct wpfile_mark *mark,
+		       const struct wpfile_span *spans, unsigned int nr);
+
+/* check.c */
+#ifdef CONFIG_DEBUG_WPFILE
+void wpfile_check_walk(struct wpfile_mark *mark,
+		       const struct wpfile_span *spans, unsigned int nr);
+#else
+static inline void wpfile_check_walk(struct wpfile_mark *mark,
+				     const struct wpfile_span *spans,
+				     unsigned int nr)
+{
+}
+#endif
+
+/* Bits are about to be set. */
+static inline void wpfile_unsettle(struct wpfile_mark *mark)
+{
+	WRITE_ONCE(mark->unsettled, true);
+	/* The flag before the bits.  Partner: is_settled() in check.c. */
+	smp_wmb();
+}
 
 /* cut.c */
 int wpfile_cut(struct wpfile_mark *mark, struct wpfile_span *spans,

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Pins: references to pages of a file through which somebody can store without a
+ * fault, and so unseen: a device, O_DIRECT or io_uring in flight, a driver.
+ *
+ * AS_EVER_PINNED of the mapping is set, for good, before such a reference can be
+ * used (mm/gup.c, shmem_read_folio_gfp()).  While it is clear there is none: the
+ * walker has taken every page table lock and waited for GUP-fast, and since then
+ * nobody gets a reference for writing without a gate.
+ *
+ * If it is set, pages are looked at one by one: pinned is what has more references
+ * than the page cache and page tables hold.  That is exact but for references that
+ * the kernel holds for a moment, when it isolates a page or looks at it: those
+ * may be taken for a pin, never a pin for one of those.
+ *
+ * When to look: after the walk, and with CAPTURE before the cut's locks are
+ * dropped.  A pin that is gone by then stored before T; no new one can come; one
+ * that is still there is counted.
+ */
+#include <linux/pagevec.h>
+#include <linux/swap.h>
+
+#include "wpfile.h"
+
+struct search {
+	struct wpfile_mark *mark;
+	/* Batches of other CPUs have let go of the pages they hold. */
+	bool drained;
+	u64 pages;
+};
+
+/*
+ * Beyond those of the page cache, of page tables, and of the caller?
+ *
+ * Nothing stops both counts for a look.  With the folio locked, mappings only
+ * become fewer, each before its reference; but fork() copies them without the
+ * lock where userfaultfd-wp is registered, each after its reference.  So each
+ * count is read twice, in turn, and a pin is believed rather than not.
+ */
+static bool has_references(struct folio *folio)
+{
+	int maps[2], refs[2], i;
+
+	for (i = 0; i < 2; i++) {
+		maps[i] = folio_mapcount(folio);
+		smp_rmb();
+		refs[i] = folio_ref_count(folio);
+		smp_rmb();
+	}
+	return max(refs[0], refs[1]) >
+	       min(maps[0], maps[1]) + folio_nr_pages(folio) + 1;
+}
+
+static bool is_pinned(struct search *search, struct folio *folio)
+{
+	unsigned int tries;
+
+	if (!has_references(folio))
+		return false;
+	if (!search->drained) {
+		lru_add_drain_all();
+		search->drained = true;
+	}
+	/* Unmapping drops references some time after mappings. */
+	for (tries = 0; tries < 3; tries++) {
+		cond_resched();
+		if (!has_references(folio))
+			return false;
+	}
+	return true;
+}
+
+static void found(struct search *search, struct folio *folio,
+		  struct wpfile_span span)
+{
+	pgoff_t first = max(folio->index, span.first);
+	pgoff_t last = min(folio_next_index(folio) - 1, span.last);
+
+	search->pages += last - first + 1;
+	if (search->mark->mon->mode != WPFILE_TRACK)
+		return;
+	/* It may be written at any time: it counts as written all the time. */
+	for (; first <= last; first++)
+		wpfile_track(search->mark, first);
+}
+
+static void search_folio(struct search *search, struct folio *folio,
+			 struct wpfile_span span)
+{
+	folio_lock(folio);
+	/* Truncated, or swapped out, which no pinned page is. */
+	if (folio->mapping == search->mark->file->inode->i_mapping &&
+	    is_pinned(search, folio))
+		found(search, folio, span);
+	folio_unlock(folio);
+}
+
+static void search_span(struct search *search, struct wpfile_span span)
+{
+	struct address_space *mapping = search->mark->file->inode->i_mapping;
+	pgoff_t next = span.first;
+	struct folio_batch batch;
+	unsigned int i;
+
+	folio_batch_init(&batch);
+	while (next <= span.last &&
+	       filemap_get_folios(mapping, &next, span.last, &batch)) {
+		for (i = 0; i < folio_batch_count(&batch); i++)
+			search_folio(search, batch.folios[i], span);
+		folio_batch_release(&batch);
+		cond_resched();
+	}
+}
+
+/**
+ * wpfile_find_pinned - which pages may be stored to unseen?
+ * @mark: the mark; with TRACK the bits of pinned pages are cleared
+ * @spans: ranges that have just been walked
+ * @nr: their number
+ *
+ * Return: the number of pinned pages.
+ */
+u64 wpfile_find_pinned(struct wpfile_mark *mark,
+		       const struct wpfile_span *spans, unsigned int nr)
+{
+	struct search search = { .mark = mark };
+	unsigned int i;
+
+	if (!test_bit(AS_EVER_PINNED, &mark->file->inode->i_mapping->flags))
+		return 0;
+	for (i = 0; i < nr; i++)
+		search_span(&search, spans[i]);
+	return search.pages;
+}
