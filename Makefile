@@ -10,7 +10,7 @@ JOBS		?= $(shell nproc)
 
 SUBMAKE		= $(MAKE) --no-print-directory
 
-.PHONY: help deps kernel demo demo-postgres test test-hooks patches install clean distclean check-style
+.PHONY: help deps kernel demo demo-postgres test test-hooks torture selftests cost patches install clean distclean check-style
 .DEFAULT_GOAL	:= help
 .DELETE_ON_ERROR:
 
@@ -43,7 +43,7 @@ test: ## all tests; the last line is "N passed, M failed, K skipped"
 	@scripts/deps build kernel vm man test
 	@scripts/kernel-build vm
 	@scripts/kernel-build debug
-	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init lib ctl unit-tests kernel-tests demo-build
+	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init lib ctl unit-tests kernel-tests random-test torture-build demo-build
 	@tests/run --jobs $(JOBS) --only '$(ONLY)'
 
 test-hooks: ## take each hook out of the kernel in turn, and see a test fail (hours)
@@ -52,6 +52,27 @@ test-hooks: ## take each hook out of the kernel in turn, and see a test fail (ho
 	@scripts/kernel-build debug
 	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init kernel-tests
 	@tests/hooks/run
+
+torture: ## cuts under everything that moves memory, MINUTES on each of debug, race, and debug with failing allocations
+	@scripts/deps build kernel vm test
+	@scripts/kernel-build debug
+	@scripts/kernel-build race
+	@$(SUBMAKE) -j$(JOBS) torture-run
+
+selftests: ## the kernel's own mm and memfd tests, on stock and on vm, compared
+	@scripts/deps build kernel vm test selftests
+	@scripts/kernel-build stock
+	@scripts/kernel-build vm
+	@$(SUBMAKE) $(BUILD)/vm/init
+	@tests/selftests/build
+	@tests/selftests/run
+
+cost: ## instructions per operation, on a stock kernel and on ours with nothing monitored
+	@scripts/deps build kernel vm test
+	@scripts/kernel-build count-stock
+	@scripts/kernel-build count
+	@$(SUBMAKE) $(BUILD)/vm/init $(BUILD)/tests/cost/cost
+	@tests/cost/run
 
 patches: ## write the kernel change as a mailable series to build/patches
 	@scripts/deps kernel patches
@@ -76,4 +97,5 @@ $(BUILD)/vm/init: tests/vm/init.c
 	@mkdir -p $(@D)
 	@$(CC) -O2 -Wall -Wextra -Werror -static -o $@.$$$$ $< && mv $@.$$$$ $@
 
--include libwpfile/libwpfile.mk ctl/ctl.mk tests/kernel/kernel-tests.mk tests/demo/demo.mk
+-include libwpfile/libwpfile.mk ctl/ctl.mk tests/kernel/kernel-tests.mk tests/demo/demo.mk \
+	tests/random/random.mk tests/torture/torture.mk tests/cost/cost.mk

@@ -16,7 +16,6 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/io_uring.h>
-#include <linux/loop.h>
 #include <linux/udmabuf.h>
 #include <signal.h>
 #include <string.h>
@@ -337,22 +336,6 @@ static int act_read(struct area *area, size_t page)
 	return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == 8 ? 0 : -errno;
 }
 
-/* A block device with the content of @file; or -errno. */
-static int loop_device(int file, int flags)
-{
-	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), loop;
-	char path[32];
-
-	if (control < 0)
-		return -errno;
-	sprintf(path, "/dev/loop%d", ioctl(control, LOOP_CTL_GET_FREE));
-	close(control);
-	loop = open(path, flags | O_CLOEXEC);
-	if (loop < 0)
-		return -errno;
-	return ioctl(loop, LOOP_SET_FD, file) ? -errno : loop;
-}
-
 /* pin_user_pages_fast(): the entry is there, and writable. */
 static int act_direct_read(struct area *area, size_t page)
 {
@@ -362,13 +345,12 @@ static int act_direct_read(struct area *area, size_t page)
 	*to = 'x';
 	if (disk < 0 || ftruncate(disk, HUGE))
 		return -errno;
-	loop = loop_device(disk, O_RDWR | O_DIRECT);
+	loop = loop_attach(disk, O_DIRECT);
 	if (loop < 0)
 		return loop;
 	if (pread(loop, to, PAGE, 0) == (ssize_t)PAGE)
 		ret = *to ? -EIO : 0;
-	ioctl(loop, LOOP_CLR_FD, 0);
-	close(loop);
+	loop_detach(loop);
 	close(disk);
 	return ret;
 }

@@ -197,16 +197,16 @@ static char *lowest_of(char *map, size_t size)
 	return found;
 }
 
-/* This CPU's node, to stay on. */
-static unsigned int stay(void)
+/* From now on; the node that its memory comes from. */
+static unsigned int run_on(unsigned int cpu)
 {
-	unsigned int cpu = 0, node = 0;
+	unsigned int node = 0;
 	cpu_set_t set;
 
-	getcpu(&cpu, &node);
 	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
+	CPU_SET(cpu % sysconf(_SC_NPROCESSORS_ONLN), &set);
 	sched_setaffinity(0, sizeof(set), &set);
+	getcpu(NULL, &node);
 	return node;
 }
 
@@ -214,11 +214,10 @@ static unsigned int stay(void)
  * Compaction moves pages upwards: below free memory the page is moved.  It takes
  * the frame that was freed last, the lowest of many that are freed afterwards.
  */
-static unsigned long sink(struct area *area, size_t page)
+static unsigned long sink(struct area *area, size_t page, unsigned int node)
 {
 	size_t size = 4 * HUGE;
 	char *above = ballast(size);
-	unsigned int node = stay();
 
 	if (nr_nodes() > 1) {
 		move_to_node(at(area, page), !node);
@@ -231,14 +230,14 @@ static unsigned long sink(struct area *area, size_t page)
 
 int way_store_after_compaction(struct area *area, size_t page)
 {
+	unsigned int tries = 0;
 	unsigned long from;
-	int tries = 0;
 
 	area_load(area);
 	do {
-		from = sink(area, page);
+		from = sink(area, page, run_on(++tries));
 		compact_memory();
-	} while (++tries < 8 && frame_of(at(area, page)) == from);
+	} while (tries < 8 && frame_of(at(area, page)) == from);
 	return store_if_moved(area, page, from);
 }
 
@@ -271,23 +270,25 @@ static int remove_memory(unsigned long frame)
 	return ret;
 }
 
-/* What kernel objects have a part in cannot be taken out: try elsewhere. */
+/* A block with memory of the kernel's own cannot be taken out: try elsewhere. */
 static int remove_memory_of(struct area *area, size_t page, unsigned long *from)
 {
-	unsigned int node = stay();
+	unsigned int tries, node;
 	size_t size;
 	char *taken;
 	int ret;
 
-	for (size = 0;; size += 32 * HUGE) {
+	for (tries = 0;; tries++) {
 		*from = frame_of(at(area, page));
 		ret = remove_memory(*from);
-		if (!ret || size > 96 * HUGE || nr_nodes() < 2)
+		if (!ret || tries == 8 || nr_nodes() < 2)
 			return ret;
+		node = run_on(tries);
+		size = (tries / 2 * 32 + 1) * HUGE;
 		move_to_node(at(area, page), !node);
-		taken = ballast(size + HUGE);
+		taken = ballast(size);
 		move_to_node(at(area, page), node);
-		munmap(taken, size + HUGE);
+		munmap(taken, size);
 	}
 }
 

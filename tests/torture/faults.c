@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Injected faults: allocations that fail, of tasks that ask for it. */
+#include "torture.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEBUGFS "/sys/kernel/debug/"
+
+static const struct setting {
+	const char *path, *value;
+} settings[] = {
+	/* Of a task that says so, one allocation in a hundred. */
+	{ DEBUGFS "failslab/probability", "1" },
+	{ DEBUGFS "failslab/times", "-1" },
+	{ DEBUGFS "failslab/task-filter", "Y" },
+	{ DEBUGFS "failslab/verbose", "0" },
+	{ DEBUGFS "failslab/ignore-gfp-wait", "N" },
+	{ DEBUGFS "fail_page_alloc/probability", "1" },
+	{ DEBUGFS "fail_page_alloc/times", "-1" },
+	{ DEBUGFS "fail_page_alloc/task-filter", "Y" },
+	{ DEBUGFS "fail_page_alloc/verbose", "0" },
+	{ DEBUGFS "fail_page_alloc/ignore-gfp-wait", "N" },
+	{ DEBUGFS "fail_page_alloc/ignore-gfp-highmem", "N" },
+	{ DEBUGFS "fail_page_alloc/min-order", "0" },
+};
+
+const char *faults_prepare(void)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+		if (file_write(settings[i].path, settings[i].value))
+			return settings[i].path;
+	return NULL;
+}
+
+/* Kept open: with faults on, open() may fail.  A child has its own. */
+static int open_once(const char *path, int *fd, pid_t *owner)
+{
+	if (*owner != getpid()) {
+		*owner = getpid();
+		*fd = open(path, O_RDWR | O_CLOEXEC);
+	}
+	return *fd;
+}
+
+static void switch_faults(const char *text)
+{
+	static pid_t owner;
+	static int fd;
+
+	if (control->faults)
+		pwrite(open_once("/proc/self/make-it-fail", &fd, &owner), text,
+		       1, 0);
+}
+
+void faults_on(void)
+{
+	switch_faults("1");
+}
+
+void faults_off(void)
+{
+	switch_faults("0");
+}
+
+static int nth_fd(void)
+{
+	static pid_t owner;
+	static int fd;
+
+	return open_once("/proc/self/fail-nth", &fd, &owner);
+}
+
+void fault_at(unsigned int nth)
+{
+	char text[16];
+	int length = snprintf(text, sizeof(text), "%u", nth);
+
+	pwrite(nth_fd(), text, length, 0);
+}
+
+bool fault_taken(void)
+{
+	char text[16] = "";
+
+	pread(nth_fd(), text, sizeof(text) - 1, 0);
+	pwrite(nth_fd(), "0", 1, 0);
+	return atoi(text) == 0;
+}

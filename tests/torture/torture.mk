@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The torture; see tests/torture/README.md. Included by the top-level Makefile, after tests/kernel/kernel-tests.mk, whose
+# helpers and flags it uses; paths are from there.
+
+TORTURE_OUT	:= $(BUILD)/tests/torture
+TORTURE_OBJ	:= $(addprefix $(TORTURE_OUT)/,$(patsubst tests/torture/%.c,%.o,$(wildcard tests/torture/*.c)))
+MINUTES		?= 60
+
+# Each run ends when MINUTES have passed and everything has happened once.
+TORTURE_SECONDS	= $(shell echo $$(($(MINUTES) * 60)))
+TORTURE_IN	= tests/vm/run --cpus 4 --mem 2G --numa 2 --swap 512M --timeout $$(($(TORTURE_SECONDS) + 1200))
+
+.PHONY: torture-build torture-run
+
+torture-build: $(TORTURE_OUT)/torture
+
+$(TORTURE_OUT)/%.o: tests/torture/%.c | $(BUILD)/linux-stock.stamp
+	@mkdir -p $(@D)
+	@$(CC) $(KTEST_FLAGS) -MMD -MP -c -o $@ $<
+
+$(TORTURE_OUT)/torture: $(TORTURE_OBJ) $(KTEST_COMMON:%=$(KTEST_OUT)/%.o)
+	@$(CC) $(KTEST_FLAGS) -o $@ $^
+
+torture-run: torture-build $(BUILD)/vm/init ## all three for MINUTES each, kernels being there
+	$(TORTURE_IN) --kernel debug -- $(TORTURE_OUT)/torture --seconds $(TORTURE_SECONDS)
+	$(TORTURE_IN) --kernel race -- $(TORTURE_OUT)/torture --seconds $(TORTURE_SECONDS)
+	$(TORTURE_IN) --kernel debug -- $(TORTURE_OUT)/torture --seconds $(TORTURE_SECONDS) --faults
+
+-include $(wildcard $(TORTURE_OUT)/*.d)
