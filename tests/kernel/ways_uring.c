@@ -63,6 +63,9 @@ static int run(const struct job *job)
 	if (ret)
 		return ret;
 	ret = do_job(&ring, job);
+	/* Now: the ring's end, by a worker, would leave the page pinned a while. */
+	if (job->fixed)
+		io_uring_unregister_buffers(&ring);
 	io_uring_queue_exit(&ring);
 	return ret;
 }

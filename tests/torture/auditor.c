@@ -21,7 +21,7 @@ struct audit {
 	int track;
 	int snapshot;
 	char *mirror;
-	char *content;	/* when the snapshot was taken */
+	char *content; /* when the snapshot was taken */
 };
 
 /* False if it is not to be. */
@@ -79,8 +79,8 @@ static void begin(struct audit *audit)
 		if (stopping())
 			return;
 	faults_off();
-	difference = compare(files[audit->file].fd, audit->mirror,
-			     CHECKED * PAGE);
+	difference =
+		compare(files[audit->file].fd, audit->mirror, CHECKED * PAGE);
 	faults_on();
 	if (strcmp(difference, "same"))
 		trouble(LOST_WRITE, "%s: %s", file_names[audit->file],

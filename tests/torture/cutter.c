@@ -185,8 +185,9 @@ static bool cut_by_reading(void)
 	note_most(file, &bounds);
 	if (ret)
 		failed("pread() of the file", ret);
-	return !ret && (check_slots(kept[0].copy, &bounds, text, sizeof(text)) ||
-			check_content(kept[0].copy, text, sizeof(text)));
+	return !ret &&
+	       (check_slots(kept[0].copy, &bounds, text, sizeof(text)) ||
+		check_content(kept[0].copy, text, sizeof(text)));
 }
 
 void be_cutter(int which)

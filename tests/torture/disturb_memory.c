@@ -8,7 +8,8 @@
 
 const char *no_swap(void)
 {
-	return file_number("/proc/meminfo", "SwapTotal:") > 0 ? NULL : "no swap";
+	return file_number("/proc/meminfo", "SwapTotal:") > 0 ? NULL :
+								"no swap";
 }
 
 const char *no_nodes(void)

@@ -38,8 +38,8 @@ static void touch(char *map)
 
 unsigned int map_and_unmap(void)
 {
-	char *map = map_file(any_area()->fd, TAIL * PAGE,
-			     PROT_READ | PROT_WRITE);
+	char *map =
+		map_file(any_area()->fd, TAIL * PAGE, PROT_READ | PROT_WRITE);
 
 	if (!map)
 		return 0;

@@ -24,9 +24,9 @@ const struct disturber disturbers[] = {
 	{ "kill", kill_holders, NULL, NULL },
 };
 
-const size_t nr_disturbers = sizeof(disturbers) / sizeof(disturbers[0]);
+const size_t nr_disturbers = ARRAY_SIZE(disturbers);
 
-_Static_assert(sizeof(disturbers) / sizeof(disturbers[0]) <= MAX_DISTURBERS,
+_Static_assert(ARRAY_SIZE(disturbers) <= MAX_DISTURBERS,
 	       "struct control has too few");
 
 void be_disturber(int which)

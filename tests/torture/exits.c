@@ -21,13 +21,13 @@
 #include <unistd.h>
 
 #define SCENE_PAGES 600
-#define FULL_PAGES 8	/* what is behind them is a hole, but for the last */
+#define FULL_PAGES 8 /* what is behind them is a hole, but for the last */
 
 struct scene {
 	struct area area;
 	int track, snapshot;
 	struct pages reported;
-	int new_fd;	/* what the operation made */
+	int new_fd; /* what the operation made */
 };
 
 static sigjmp_buf after_fault;
@@ -61,14 +61,17 @@ static int write_file(struct scene *scene)
 	char bytes[3 * PAGE] = { 1 };
 
 	return pwrite(scene->area.fd, bytes, sizeof(bytes), 2 * PAGE + 5) < 0 ?
-		       -errno : 0;
+		       -errno :
+		       0;
 }
 
 static int punch(struct scene *scene)
 {
 	return fallocate(scene->area.fd,
 			 FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			 2 * PAGE + 9, 4 * PAGE) ? -errno : 0;
+			 2 * PAGE + 9, 4 * PAGE) ?
+		       -errno :
+		       0;
 }
 
 static int allocate(struct scene *scene)
@@ -131,7 +134,8 @@ static int read_snapshot(struct scene *scene)
 static int seek_in_snapshot(struct scene *scene)
 {
 	return lseek(scene->snapshot, FULL_PAGES * PAGE, SEEK_DATA) < 0 ?
-		       -errno : 0;
+		       -errno :
+		       0;
 }
 
 static int load_from_snapshot(struct scene *scene)
@@ -144,9 +148,9 @@ static int load_from_snapshot(struct scene *scene)
 	if (sigsetjmp(after_fault, 1)) {
 		ret = -EIO;
 	} else {
-		*(volatile char *)map;			/* captured, or live */
+		*(volatile char *)map; /* captured, or live */
 		*(volatile char *)(map + PAGE);
-		*(volatile char *)(map + 400 * PAGE);	/* a hole */
+		*(volatile char *)(map + 400 * PAGE); /* a hole */
 	}
 	munmap(map, SCENE_PAGES * PAGE);
 	return ret;
@@ -196,7 +200,8 @@ static int set_scene(struct scene *scene)
 	store_to(scene, 1);
 	store_to(scene, 5);
 	return scene->snapshot < 0 ? scene->snapshot :
-	       scene->track < 0	   ? scene->track : 0;
+	       scene->track < 0	   ? scene->track :
+				     0;
 }
 
 static void clear_scene(struct scene *scene)
@@ -287,6 +292,6 @@ void walk_exits(void)
 
 	signal(SIGBUS, leave);
 	while (!stopping())
-		for (i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
+		for (i = 0; i < ARRAY_SIZE(operations); i++)
 			walk(&operations[i]);
 }

@@ -31,7 +31,7 @@ const char *faults_prepare(void)
 {
 	size_t i;
 
-	for (i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(settings); i++)
 		if (file_write(settings[i].path, settings[i].value))
 			return settings[i].path;
 	return NULL;

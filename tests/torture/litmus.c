@@ -78,19 +78,21 @@ static enum trouble check_slot(const char *copy, int i,
 	int j;
 
 	if (at < bounds->least[i] || at > bounds->most[i]) {
-		snprintf(text, size,
-			 "writer %d is at %llu, but had finished %llu before the cut and begun %llu after it",
-			 i, at, (unsigned long long)bounds->least[i],
-			 (unsigned long long)bounds->most[i]);
+		snprintf(
+			text, size,
+			"writer %d is at %llu, but had finished %llu before the cut and begun %llu after it",
+			i, at, (unsigned long long)bounds->least[i],
+			(unsigned long long)bounds->most[i]);
 		return INVERSION;
 	}
 	for (j = 0; j < control->nr_writers; j++) {
 		cause = slot_in(copy, j)->sequence;
 		if (slot->seen[j] <= cause)
 			continue;
-		snprintf(text, size,
-			 "writer %d (at %llu) has seen writer %d at %llu, which is at %llu",
-			 i, at, j, (unsigned long long)slot->seen[j], cause);
+		snprintf(
+			text, size,
+			"writer %d (at %llu) has seen writer %d at %llu, which is at %llu",
+			i, at, j, (unsigned long long)slot->seen[j], cause);
 		return INVERSION;
 	}
 	return NONE;
@@ -115,7 +117,7 @@ static bool is_of_both(uint64_t seen, uint64_t old, uint64_t new)
 
 	for (byte = 0xff; byte; byte <<= 8)
 		if ((seen & byte) != (old & byte) &&
-		    (seen & byte) != (new & byte))
+		    (seen & byte) != (new &byte))
 			return false;
 	return true;
 }
@@ -144,10 +146,11 @@ static enum trouble check_page(const char *copy, size_t page, uint64_t version,
 		}
 		if (good)
 			continue;
-		snprintf(text, size,
-			 "page %zu, complete in version %llu: word %zu is %#llx",
-			 page, (unsigned long long)version, i,
-			 (unsigned long long)words[i]);
+		snprintf(
+			text, size,
+			"page %zu, complete in version %llu: word %zu is %#llx",
+			page, (unsigned long long)version, i,
+			(unsigned long long)words[i]);
 		return words[i] == word(words[i] >> 20, page, i) ? INVERSION :
 								   WRONG_BYTE;
 	}

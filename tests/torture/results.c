@@ -80,7 +80,8 @@ static void report_disturbers(void)
 	size_t i;
 
 	for (i = 0; i < nr_disturbers; i++) {
-		missing = disturbers[i].missing ? disturbers[i].missing() : NULL;
+		missing = disturbers[i].missing ? disturbers[i].missing() :
+						  NULL;
 		if (chosen[i])
 			ksft_test_result(did_something(i), "%s: did it\n",
 					 disturbers[i].name);

@@ -60,10 +60,11 @@ void trouble(enum trouble what, const char *format, ...)
 {
 	va_list arguments;
 
-	if (!__atomic_fetch_add(&control->troubles[what], 1, __ATOMIC_RELAXED)) {
+	if (!__atomic_fetch_add(&control->troubles[what], 1,
+				__ATOMIC_RELAXED)) {
 		va_start(arguments, format);
-		vsnprintf(control->trouble[what], sizeof(control->trouble[what]),
-			  format, arguments);
+		vsnprintf(control->trouble[what],
+			  sizeof(control->trouble[what]), format, arguments);
 		va_end(arguments);
 	}
 	stop_all();
@@ -177,13 +178,13 @@ static void say_progress(int passed)
 					 (unsigned long long)control->did[i]);
 	ksft_print_msg(
 		"%d s: %llu cuts (%llu/min), %llu edges, %llu pages; %llu audits, %llu scans; %u inversions, %u wrong bytes, %u changed, %u lost; %llu legal failures, %llu exits; moves %llu, signals %llu,%s\n",
-		passed, counted(CUTS), (counted(CUTS) - cuts_before) * 60 / since,
-		counted(EDGES), counted(PAGES_SEEN), counted(AUDITS),
-		counted(SCANS), control->troubles[INVERSION],
-		control->troubles[WRONG_BYTE], control->troubles[CHANGED],
-		control->troubles[LOST_WRITE], counted(FAILURES),
-		(unsigned long long)control->exits, counted(MOVES),
-		counted(SIGNALS), text);
+		passed, counted(CUTS),
+		(counted(CUTS) - cuts_before) * 60 / since, counted(EDGES),
+		counted(PAGES_SEEN), counted(AUDITS), counted(SCANS),
+		control->troubles[INVERSION], control->troubles[WRONG_BYTE],
+		control->troubles[CHANGED], control->troubles[LOST_WRITE],
+		counted(FAILURES), (unsigned long long)control->exits,
+		counted(MOVES), counted(SIGNALS), text);
 	cuts_before = counted(CUTS);
 	said = passed;
 }
@@ -288,13 +289,27 @@ static void parse(int argc, char **argv)
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
-		case 't': seconds = number(optarg, 1, 1000000); break;
-		case 'p': control->nr_writers = number(optarg, 2, MAX_WRITERS); break;
-		case 's': control->seed = number(optarg, 1, 1 << 30); break;
-		case 'o': choose(optarg); only = true; break;
-		case 'f': control->faults = true; break;
-		case 'c': control->by_reading = true; break;
-		default: usage();
+		case 't':
+			seconds = number(optarg, 1, 1000000);
+			break;
+		case 'p':
+			control->nr_writers = number(optarg, 2, MAX_WRITERS);
+			break;
+		case 's':
+			control->seed = number(optarg, 1, 1 << 30);
+			break;
+		case 'o':
+			choose(optarg);
+			only = true;
+			break;
+		case 'f':
+			control->faults = true;
+			break;
+		case 'c':
+			control->by_reading = true;
+			break;
+		default:
+			usage();
 		}
 	}
 	if (optind < argc)
@@ -310,7 +325,7 @@ static void make_files(void)
 
 	for (i = 0; i < FILES; i++) {
 		ret = area_make(&files[i], kinds[i], FILE_PAGES * PAGE) ?:
-		      area_map(&files[i]);
+			      area_map(&files[i]);
 		if (ret)
 			ksft_exit_fail_msg("%s: %s\n", file_names[i],
 					   strerror(-ret));

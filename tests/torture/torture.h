@@ -12,6 +12,10 @@
 
 #include "../kernel/common.h"
 
+#ifndef ARRAY_SIZE /* kselftest.h has it, too */
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#endif
+
 #define MAX_WRITERS	64
 #define OWN_PAGES	4
 #define FILES		4

@@ -11,7 +11,7 @@
 
 static int me;
 static int pipes[2];
-static struct slot mine[FILES];	/* what the files have of it, or are to have */
+static struct slot mine[FILES]; /* what the files have of it, or are to have */
 
 /* --- ways to write --- */
 
@@ -78,7 +78,7 @@ static const struct way {
 
 static const struct way *way_of(int id)
 {
-	return &ways[id % (sizeof(ways) / sizeof(ways[0]))];
+	return &ways[id % (ARRAY_SIZE(ways))];
 }
 
 enum order order_of(int id)
@@ -205,14 +205,14 @@ static bool fork_for_a_step(int file)
 }
 
 static bool (*const moves[])(int file) = {
-	remap,	       remap_and_read, flip_protection,
+	remap,	      remap_and_read, flip_protection,
 	drop_entries, move_entries,   fork_for_a_step,
 };
 
 static void move(int file)
 {
 	faults_off();
-	count(MOVES, moves[pick(sizeof(moves) / sizeof(moves[0]))](file));
+	count(MOVES, moves[pick(ARRAY_SIZE(moves))](file));
 	faults_on();
 }
 
