@@ -133,9 +133,15 @@ static pgoff_t chunk_next(struct wpfile_chunk *chunk, pgoff_t first,
 	pgoff_t base = chunk_base(first);
 	unsigned int end = last - base + 1;
 
+	/*
+	 * Other CPUs set and clear bits meanwhile, each for itself.  Which of them
+	 * are seen is a matter of the callers' barriers, not of the word.
+	 */
 	if (set)
-		return base + find_next_bit(chunk->protected, end, chunk_bit(first));
-	return base + find_next_zero_bit(chunk->protected, end, chunk_bit(first));
+		return base + data_race(find_next_bit(chunk->protected, end,
+						      chunk_bit(first)));
+	return base + data_race(find_next_zero_bit(chunk->protected, end,
+						   chunk_bit(first)));
 }
 
 /*
