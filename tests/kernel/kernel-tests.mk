@@ -6,7 +6,7 @@
 KTEST_OUT := $(BUILD)/tests/kernel
 KTEST_HARNESS := $(BUILD)/linux-stock/tools/testing/selftests
 
-KTEST_PLAIN := basic holes capture track self abuse abuse_ranges abuse_file rights races mirror life limits race reuse snapmap coredump unmap
+KTEST_PLAIN := basic holes capture track self abuse abuse_ranges abuse_file rights races mirror life limits race reuse snapmap coredump
 KTEST_WITH_WAYS := stores events kinds gates sites pins
 KTEST_COMMON := ioctl pages area system memory hint loop uffd worker
 KTEST_WAYS := ways_map ways_gup ways_uring ways_event ways_file

@@ -296,6 +296,8 @@ static struct folio *content_get(struct wpfile_mark *mark, pgoff_t index,
 
 	if (!live && !wpfile_pageset_captured(&mark->pages, index))
 		return ERR_PTR(READ_ONCE(mark->failed) ? -EIO : -ENODATA);
+	/* The mark before the shadow. */
+	smp_rmb();
 	if (live)
 		folio = lock_page_of(mark->file->inode, index);
 	else if (wpfile_next_present(file_inode(mark->shadow)->i_mapping,

@@ -442,6 +442,11 @@ void wpfile_pageset_capture_page(struct wpfile_pageset *ps, pgoff_t index)
 	chunk = prepared_chunk(ps, index);
 	if (!chunk)
 		return;
+	/*
+	 * The copy before its mark: a reader may go by that alone, if the set was
+	 * lost, with the bit as it was.
+	 */
+	smp_mb__before_atomic();
 	set_bit(chunk_bit(index), chunk->captured);
 	/* The copy and its mark before the bit. */
 	smp_mb__before_atomic();
