@@ -22,7 +22,7 @@ help: ## this text
 	@echo 'KERNEL=vm|debug|stock for kernel; ONLY=REGEX, JOBS=N for test; PREFIX, DESTDIR for install'
 
 deps: ## install the Debian packages that all targets need
-	@scripts/deps build kernel vm man test postgres patches style
+	@scripts/deps build kernel vm man test postgres patches style selftests
 
 kernel: ## build the kernel KERNEL in build/kernel-$(KERNEL)
 	@scripts/deps kernel

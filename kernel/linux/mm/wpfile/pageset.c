@@ -133,15 +133,16 @@ static pgoff_t chunk_next(struct wpfile_chunk *chunk, pgoff_t first,
 	pgoff_t base = chunk_base(first);
 	unsigned int end = last - base + 1;
 
+	unsigned int at = chunk_bit(first);
+
 	/*
 	 * Other CPUs set and clear bits meanwhile, each for itself.  Which of them
 	 * are seen is a matter of the callers' barriers, not of the word.
 	 */
-	if (set)
-		return base + data_race(find_next_bit(chunk->protected, end,
-						      chunk_bit(first)));
-	return base + data_race(find_next_zero_bit(chunk->protected, end,
-						   chunk_bit(first)));
+	at = set ? data_race(find_next_bit(chunk->protected, end, at)) :
+		   /* the same */
+		   data_race(find_next_zero_bit(chunk->protected, end, at));
+	return base + at;
 }
 
 /*

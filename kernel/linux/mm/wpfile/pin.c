@@ -43,8 +43,10 @@ static bool has_references(struct folio *folio)
 
 	for (i = 0; i < 2; i++) {
 		maps[i] = folio_mapcount(folio);
+		/* In turn: see above. */
 		smp_rmb();
 		refs[i] = folio_ref_count(folio);
+		/* And again. */
 		smp_rmb();
 	}
 	return max(refs[0], refs[1]) >
