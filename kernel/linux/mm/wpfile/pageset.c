@@ -132,7 +132,6 @@ static pgoff_t chunk_next(struct wpfile_chunk *chunk, pgoff_t first,
 {
 	pgoff_t base = chunk_base(first);
 	unsigned int end = last - base + 1;
-
 	unsigned int at = chunk_bit(first);
 
 	/*
