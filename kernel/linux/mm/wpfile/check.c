@@ -11,7 +11,6 @@
  * which wpfile_mark.unsettled tells: before, an entry may be set that a filter saw
  * no bit for, and that the walker waits to look at.
  */
-#include <linux/pagevec.h>
 #include <linux/rmap.h>
 #include <linux/wpfile.h>
 
@@ -72,35 +71,16 @@ static bool check_vma(struct folio *folio, struct vm_area_struct *vma,
 	return true;
 }
 
-static void check_folio(struct wpfile_mark *mark, struct folio *folio)
+static void check_folio(struct folio *folio, struct wpfile_span span, void *arg)
 {
-	struct rmap_walk_control rwc = { .rmap_one = check_vma, .arg = mark };
+	struct rmap_walk_control rwc = { .rmap_one = check_vma, .arg = arg };
 
-	folio_lock(folio);
-	if (folio->mapping == mark->file->inode->i_mapping)
-		rmap_walk(folio, &rwc);
-	folio_unlock(folio);
+	rmap_walk(folio, &rwc);
 }
 
 /* A gate may clear bits meanwhile, but before it lets an entry become writable. */
 void wpfile_check_walk(struct wpfile_mark *mark,
 		       const struct wpfile_span *spans, unsigned int nr)
 {
-	struct address_space *mapping = mark->file->inode->i_mapping;
-	struct folio_batch batch;
-	unsigned int i, j;
-	pgoff_t next;
-
-	folio_batch_init(&batch);
-	for (i = 0; i < nr; i++) {
-		next = spans[i].first;
-		while (next <= spans[i].last &&
-		       filemap_get_folios(mapping, &next, spans[i].last,
-					  &batch)) {
-			for (j = 0; j < folio_batch_count(&batch); j++)
-				check_folio(mark, batch.folios[j]);
-			folio_batch_release(&batch);
-			cond_resched();
-		}
-	}
+	wpfile_each_folio(mark, spans, nr, check_folio, mark);
 }

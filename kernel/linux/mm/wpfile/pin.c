@@ -17,7 +17,6 @@
  * dropped.  A pin that is gone by then stored before T; no new one can come; one
  * that is still there is counted.
  */
-#include <linux/pagevec.h>
 #include <linux/swap.h>
 
 #include "wpfile.h"
@@ -86,32 +85,13 @@ static void found(struct search *search, struct folio *folio,
 		wpfile_track(search->mark, first);
 }
 
-static void search_folio(struct search *search, struct folio *folio,
-			 struct wpfile_span span)
+static void search_folio(struct folio *folio, struct wpfile_span span,
+			 void *arg)
 {
-	folio_lock(folio);
-	/* Truncated, or swapped out, which no pinned page is. */
-	if (folio->mapping == search->mark->file->inode->i_mapping &&
-	    is_pinned(search, folio))
+	struct search *search = arg;
+
+	if (is_pinned(search, folio))
 		found(search, folio, span);
-	folio_unlock(folio);
-}
-
-static void search_span(struct search *search, struct wpfile_span span)
-{
-	struct address_space *mapping = search->mark->file->inode->i_mapping;
-	pgoff_t next = span.first;
-	struct folio_batch batch;
-	unsigned int i;
-
-	folio_batch_init(&batch);
-	while (next <= span.last &&
-	       filemap_get_folios(mapping, &next, span.last, &batch)) {
-		for (i = 0; i < folio_batch_count(&batch); i++)
-			search_folio(search, batch.folios[i], span);
-		folio_batch_release(&batch);
-		cond_resched();
-	}
 }
 
 /**
@@ -126,11 +106,9 @@ u64 wpfile_find_pinned(struct wpfile_mark *mark,
 		       const struct wpfile_span *spans, unsigned int nr)
 {
 	struct search search = { .mark = mark };
-	unsigned int i;
 
 	if (!test_bit(AS_EVER_PINNED, &mark->file->inode->i_mapping->flags))
 		return 0;
-	for (i = 0; i < nr; i++)
-		search_span(&search, spans[i]);
+	wpfile_each_folio(mark, spans, nr, search_folio, &search);
 	return search.pages;
 }

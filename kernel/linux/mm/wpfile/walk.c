@@ -36,6 +36,7 @@
 #include <linux/hugetlb.h>
 #include <linux/mm_inline.h>
 #include <linux/mmu_notifier.h>
+#include <linux/pagevec.h>
 #include <linux/sched/signal.h>
 #include <linux/swapops.h>
 #include <asm/cacheflush.h>
@@ -285,6 +286,50 @@ static int walk_spans(struct address_space *mapping,
 		cond_resched();
 	}
 	return 0;
+}
+
+/* Those of a span: the pages that are in memory. */
+static void each_folio(struct address_space *mapping, struct wpfile_span span,
+		       wpfile_folio_fn fn, void *arg)
+{
+	pgoff_t next = span.first;
+	struct folio_batch batch;
+	struct folio *folio;
+	unsigned int i;
+
+	folio_batch_init(&batch);
+	while (next <= span.last &&
+	       filemap_get_folios(mapping, &next, span.last, &batch)) {
+		for (i = 0; i < folio_batch_count(&batch); i++) {
+			folio = batch.folios[i];
+			folio_lock(folio);
+			/* Not if it was truncated, or swapped out, meanwhile. */
+			if (folio->mapping == mapping)
+				fn(folio, span, arg);
+			folio_unlock(folio);
+		}
+		folio_batch_release(&batch);
+		cond_resched();
+	}
+}
+
+/**
+ * wpfile_each_folio - look at the pages of ranges that are in memory
+ * @mark: of the file
+ * @spans: the ranges
+ * @nr: their number
+ * @fn: called for each folio that is in a range, at least in part, locked and with
+ *	one reference of this function's
+ * @arg: for @fn
+ */
+void wpfile_each_folio(struct wpfile_mark *mark,
+		       const struct wpfile_span *spans, unsigned int nr,
+		       wpfile_folio_fn fn, void *arg)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		each_folio(mark->file->inode->i_mapping, spans[i], fn, arg);
 }
 
 /**

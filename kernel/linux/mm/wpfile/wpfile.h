@@ -160,6 +160,11 @@ struct folio *wpfile_shadow_folio(struct wpfile_mark *mark, pgoff_t index);
 bool wpfile_content_is_data(struct wpfile_mark *mark, pgoff_t index);
 
 /* walk.c */
+typedef void (*wpfile_folio_fn)(struct folio *folio, struct wpfile_span span,
+				void *arg);
+void wpfile_each_folio(struct wpfile_mark *mark,
+		       const struct wpfile_span *spans, unsigned int nr,
+		       wpfile_folio_fn fn, void *arg);
 int wpfile_walk(struct wpfile_mark *mark, const struct wpfile_span *spans,
 		unsigned int nr, const bool *abort);
 
