@@ -33,6 +33,14 @@ logged() {
 	die "'$*' failed, the whole output is in $log"
 }
 
+# Fixed, so that the same source gives the same image, and ccache hits; a miss does not preprocess first.
+export KBUILD_BUILD_TIMESTAMP='Thu Jan 1 00:00:00 UTC 1970' KBUILD_BUILD_USER=wpfile KBUILD_BUILD_HOST=wpfile CCACHE_DEPEND=1
+kernel_cc=gcc
+! command -v ccache >/dev/null || kernel_cc='ccache gcc'
+
+# kernel_image SOURCE OUT: builds what is configured in OUT.
+kernel_image() { make -C "$1" O="$2" CC="$kernel_cc" HOSTCC="$kernel_cc" -j"$(nproc)" bzImage; }
+
 # Version of an unpacked kernel, such as 6.12.117.
 kernel_version() {
 	awk -F' = ' '$1 == "VERSION" { v = $2 } $1 == "PATCHLEVEL" { p = $2 }
