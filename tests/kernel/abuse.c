@@ -28,13 +28,6 @@ union request {
 	char bytes[2 * 4096];
 };
 
-static int call(int fd, unsigned long request, void *argument)
-{
-	int ret = ioctl(fd, request, argument);
-
-	return ret < 0 ? -errno : ret;
-}
-
 /* --- what all ioctls have in common --- */
 
 /* clang-format off */
@@ -137,7 +130,7 @@ TEST_F(each, valid_request_at_the_end_of_memory_is_ok)
 	char *at = self->end - variant->size;
 
 	memcpy(at, self->valid, variant->size);
-	EXPECT_LE(0, call(self->fd, variant->request, at));
+	EXPECT_LE(0, wp_call(self->fd, variant->request, at));
 }
 
 TEST_F(each, size_too_small_is_EINVAL)
@@ -147,7 +140,7 @@ TEST_F(each, size_too_small_is_EINVAL)
 	for (size = 0; size < variant->size; size++) {
 		self->valid->size = size;
 		EXPECT_EQ(-EINVAL,
-			  call(self->fd, variant->request, self->valid))
+			  wp_call(self->fd, variant->request, self->valid))
 			TH_LOG("size %u of %u", size, variant->size);
 	}
 }
@@ -155,11 +148,11 @@ TEST_F(each, size_too_small_is_EINVAL)
 TEST_F(each, longer_with_a_tail_of_zeros_is_ok)
 {
 	self->valid->size = variant->size + 1;
-	EXPECT_LE(0, call(self->fd, variant->request, self->valid));
+	EXPECT_LE(0, wp_call(self->fd, variant->request, self->valid));
 	self->valid->size = variant->size + 8;
-	EXPECT_LE(0, call(self->fd, variant->request, self->valid));
+	EXPECT_LE(0, wp_call(self->fd, variant->request, self->valid));
 	self->valid->size = PAGE;
-	EXPECT_LE(0, call(self->fd, variant->request, self->valid));
+	EXPECT_LE(0, wp_call(self->fd, variant->request, self->valid));
 	for (size_t i = variant->size; i < PAGE; i++)
 		ASSERT_EQ(0, self->valid->bytes[i]);
 }
@@ -168,15 +161,15 @@ TEST_F(each, longer_with_a_tail_that_is_not_zero_is_E2BIG)
 {
 	self->valid->bytes[variant->size] = 1;
 	self->valid->size = variant->size + 1;
-	EXPECT_EQ(-E2BIG, call(self->fd, variant->request, self->valid));
+	EXPECT_EQ(-E2BIG, wp_call(self->fd, variant->request, self->valid));
 	self->valid->bytes[variant->size] = 0;
 	self->valid->bytes[variant->size + 7] = 1;
 	self->valid->size = variant->size + 8;
-	EXPECT_EQ(-E2BIG, call(self->fd, variant->request, self->valid));
+	EXPECT_EQ(-E2BIG, wp_call(self->fd, variant->request, self->valid));
 	self->valid->bytes[variant->size + 7] = 0;
 	self->valid->bytes[4095] = 1;
 	self->valid->size = PAGE;
-	EXPECT_EQ(-E2BIG, call(self->fd, variant->request, self->valid));
+	EXPECT_EQ(-E2BIG, wp_call(self->fd, variant->request, self->valid));
 }
 
 /* No such structure: whatever is said, it must be refused and be quick. */
@@ -189,7 +182,7 @@ TEST_F(each, huge_size_is_refused)
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		self->valid->size = sizes[i];
-		ret = call(self->fd, variant->request, self->valid);
+		ret = wp_call(self->fd, variant->request, self->valid);
 		EXPECT_TRUE(ret == -E2BIG || ret == -EFAULT)
 			TH_LOG("size %#x: %d", sizes[i], ret);
 	}
@@ -204,17 +197,17 @@ TEST_F(each, unknown_flags_are_EINVAL)
 			continue;
 		self->valid->head.flags = 1U << bit;
 		EXPECT_EQ(-EINVAL,
-			  call(self->fd, variant->request, self->valid))
+			  wp_call(self->fd, variant->request, self->valid))
 			TH_LOG("bit %d", bit);
 	}
 }
 
 TEST_F(each, bad_pointer_is_EFAULT)
 {
-	EXPECT_EQ(-EFAULT, call(self->fd, variant->request, NULL));
-	EXPECT_EQ(-EFAULT, call(self->fd, variant->request, self->end));
-	EXPECT_EQ(-EFAULT, call(self->fd, variant->request, (void *)-4096UL));
-	EXPECT_EQ(-EFAULT, call(self->fd, variant->request,
+	EXPECT_EQ(-EFAULT, wp_call(self->fd, variant->request, NULL));
+	EXPECT_EQ(-EFAULT, wp_call(self->fd, variant->request, self->end));
+	EXPECT_EQ(-EFAULT, wp_call(self->fd, variant->request, (void *)-4096UL));
+	EXPECT_EQ(-EFAULT, wp_call(self->fd, variant->request,
 				(void *)0xffff888000000000UL));
 }
 
@@ -224,14 +217,14 @@ TEST_F(each, structure_that_ends_too_early_is_EFAULT)
 	char *at = self->end - 8;
 
 	memcpy(at, self->valid, 8);
-	EXPECT_EQ(-EFAULT, call(self->fd, variant->request, at));
+	EXPECT_EQ(-EFAULT, wp_call(self->fd, variant->request, at));
 }
 
 TEST_F(each, file_descriptor_of_the_other_sort_is_ENOTTY)
 {
 	int other = variant->on_monitor ? self->area.fd : self->monitor;
 
-	EXPECT_EQ(-ENOTTY, call(other, variant->request, self->valid));
+	EXPECT_EQ(-ENOTTY, wp_call(other, variant->request, self->valid));
 }
 
 TEST_F(each, what_is_no_shared_memory_is_ENOTTY)
@@ -255,14 +248,14 @@ TEST_F(each, what_is_no_shared_memory_is_ENOTTY)
 		fd = open(files[i].path, files[i].flags);
 		ASSERT_LE(0, fd)
 			TH_LOG("%s", files[i].path);
-		EXPECT_EQ(-ENOTTY, call(fd, variant->request, self->valid))
+		EXPECT_EQ(-ENOTTY, wp_call(fd, variant->request, self->valid))
 			TH_LOG("%s", files[i].path);
 		close(fd);
 	}
 	ASSERT_EQ(0, pipe(fds));
-	EXPECT_EQ(-ENOTTY, call(fds[0], variant->request, self->valid));
+	EXPECT_EQ(-ENOTTY, wp_call(fds[0], variant->request, self->valid));
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	EXPECT_EQ(-ENOTTY, call(fd, variant->request, self->valid));
+	EXPECT_EQ(-ENOTTY, wp_call(fd, variant->request, self->valid));
 }
 
 /* Inodes of tmpfs that are no regular files. */
@@ -274,8 +267,8 @@ TEST_F(each, special_file_on_tmpfs_is_ENOTTY)
 	ASSERT_EQ(0, mkfifoat(dir, "fifo", 0600));
 	fd = openat(dir, "fifo", O_RDWR);
 	ASSERT_LE(0, fd);
-	EXPECT_EQ(-ENOTTY, call(fd, variant->request, self->valid));
-	EXPECT_EQ(-ENOTTY, call(dir, variant->request, self->valid));
+	EXPECT_EQ(-ENOTTY, wp_call(fd, variant->request, self->valid));
+	EXPECT_EQ(-ENOTTY, wp_call(dir, variant->request, self->valid));
 }
 
 TEST_F(each, path_only_file_descriptor_is_EBADF)
@@ -286,7 +279,7 @@ TEST_F(each, path_only_file_descriptor_is_EBADF)
 	sprintf(path, "/proc/self/fd/%d", self->fd);
 	fd = open(path, O_PATH);
 	SKIP_UNLESS(fd >= 0, "cannot open %s with O_PATH", path);
-	EXPECT_EQ(-EBADF, call(fd, variant->request, self->valid));
+	EXPECT_EQ(-EBADF, wp_call(fd, variant->request, self->valid));
 }
 
 #ifdef SYS_memfd_secret
@@ -295,7 +288,7 @@ TEST_F(each, secret_memory_is_ENOTTY)
 	int fd = syscall(SYS_memfd_secret, 0);
 
 	SKIP_UNLESS(fd >= 0, "no secret memory");
-	EXPECT_EQ(-ENOTTY, call(fd, variant->request, self->valid));
+	EXPECT_EQ(-ENOTTY, wp_call(fd, variant->request, self->valid));
 }
 #endif
 
@@ -307,7 +300,7 @@ TEST_F(each, failed_call_changes_nothing)
 	self->valid->head.flags = 1U << 31;
 	memset(&self->valid->bytes[variant->size], 0x55, 16);
 	before = *self->valid;
-	ASSERT_EQ(-EINVAL, call(self->fd, variant->request, self->valid));
+	ASSERT_EQ(-EINVAL, wp_call(self->fd, variant->request, self->valid));
 	EXPECT_EQ(0, memcmp(&before, self->valid, sizeof(before)));
 	EXPECT_EQ(fds, open_fds());
 	EXPECT_EQ(1, wp_count(self->area.fd, WPFILE_TRACK));
@@ -336,16 +329,16 @@ TEST(unknown_ioctl_is_ENOTTY)
 	monitor = wp_monitor(area.fd, WPFILE_TRACK);
 	for (nr = 0; nr < 256; nr++) {
 		if (nr > 0x02)
-			EXPECT_EQ(-ENOTTY, call(area.fd,
+			EXPECT_EQ(-ENOTTY, wp_call(area.fd,
 						_IO(WPFILE_IOC_TYPE, nr),
 						&query));
 		if (nr > 0x02)
-			EXPECT_EQ(-ENOTTY, call(wp_device(),
+			EXPECT_EQ(-ENOTTY, wp_call(wp_device(),
 						_IO(WPFILE_IOC_TYPE, nr),
 						&query));
 		if (nr < 0x20 || nr > 0x22)
 			EXPECT_EQ(-ENOTTY,
-				  call(monitor, _IO(WPFILE_IOC_TYPE, nr),
+				  wp_call(monitor, _IO(WPFILE_IOC_TYPE, nr),
 				       &query));
 	}
 }

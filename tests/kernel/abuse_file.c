@@ -9,13 +9,6 @@
 
 #define PAGES 8
 
-static int call(int fd, unsigned long request, void *argument)
-{
-	int ret = ioctl(fd, request, argument);
-
-	return ret < 0 ? -errno : ret;
-}
-
 /* --- single fields --- */
 
 /* clang-format off */
@@ -49,9 +42,9 @@ TEST_F(file, reserved_field_is_EINVAL)
 	struct wpfile_monitor monitor = { .size = sizeof(monitor),
 					  .reserved = 1 };
 
-	EXPECT_EQ(-EINVAL, call(self->area.fd, WPFILE_IOC_MONITOR, &monitor));
+	EXPECT_EQ(-EINVAL, wp_call(self->area.fd, WPFILE_IOC_MONITOR, &monitor));
 	monitor.reserved = 1U << 31;
-	EXPECT_EQ(-EINVAL, call(self->area.fd, WPFILE_IOC_MONITOR, &monitor));
+	EXPECT_EQ(-EINVAL, wp_call(self->area.fd, WPFILE_IOC_MONITOR, &monitor));
 }
 
 TEST_F(file, reserved_field_of_ranges_is_EINVAL)
@@ -71,8 +64,8 @@ TEST_F(file, reserved_field_of_ranges_is_EINVAL)
 	};
 	int monitor = wp_monitor(self->area.fd, WPFILE_TRACK);
 
-	EXPECT_EQ(-EINVAL, call(monitor, WPFILE_IOC_PROTECT, &protect));
-	EXPECT_EQ(-EINVAL, call(monitor, WPFILE_IOC_UNPROTECT, &unprotect));
+	EXPECT_EQ(-EINVAL, wp_call(monitor, WPFILE_IOC_PROTECT, &protect));
+	EXPECT_EQ(-EINVAL, wp_call(monitor, WPFILE_IOC_UNPROTECT, &unprotect));
 	EXPECT_STREQ("0-7", unprotected(monitor));
 	close(monitor);
 }
@@ -83,7 +76,7 @@ TEST_F(file, capture_limit_of_a_tracker_is_EINVAL)
 					  .mode = WPFILE_TRACK,
 					  .capture_limit = PAGE };
 
-	EXPECT_EQ(-EINVAL, call(self->area.fd, WPFILE_IOC_MONITOR, &monitor));
+	EXPECT_EQ(-EINVAL, wp_call(self->area.fd, WPFILE_IOC_MONITOR, &monitor));
 }
 
 /* The address belongs to /dev/wpfile. */
@@ -96,13 +89,13 @@ TEST_F(file, address_on_a_file_is_EINVAL)
 	ASSERT_EQ(0, area_map(&self->area));
 	query.address = monitor.address = snapshot.address =
 		(uintptr_t)self->area.map;
-	EXPECT_EQ(-EINVAL, call(self->area.fd, WPFILE_IOC_QUERY, &query));
-	EXPECT_EQ(-EINVAL, call(self->area.fd, WPFILE_IOC_MONITOR, &monitor));
-	EXPECT_EQ(-EINVAL, call(self->area.fd, WPFILE_IOC_SNAPSHOT, &snapshot));
+	EXPECT_EQ(-EINVAL, wp_call(self->area.fd, WPFILE_IOC_QUERY, &query));
+	EXPECT_EQ(-EINVAL, wp_call(self->area.fd, WPFILE_IOC_MONITOR, &monitor));
+	EXPECT_EQ(-EINVAL, wp_call(self->area.fd, WPFILE_IOC_SNAPSHOT, &snapshot));
 	query.flags = monitor.flags = snapshot.flags = WPFILE_AT_ADDRESS;
-	EXPECT_EQ(-EINVAL, call(self->area.fd, WPFILE_IOC_QUERY, &query));
-	EXPECT_EQ(-EINVAL, call(self->area.fd, WPFILE_IOC_MONITOR, &monitor));
-	EXPECT_EQ(-EINVAL, call(self->area.fd, WPFILE_IOC_SNAPSHOT, &snapshot));
+	EXPECT_EQ(-EINVAL, wp_call(self->area.fd, WPFILE_IOC_QUERY, &query));
+	EXPECT_EQ(-EINVAL, wp_call(self->area.fd, WPFILE_IOC_MONITOR, &monitor));
+	EXPECT_EQ(-EINVAL, wp_call(self->area.fd, WPFILE_IOC_SNAPSHOT, &snapshot));
 }
 
 TEST_F(file, scan_flag_of_a_capture_monitor_is_EOPNOTSUPP)
@@ -187,9 +180,7 @@ FIXTURE(address) {
 
 FIXTURE_SETUP(address)
 {
-	ASSERT_EQ(0, area_make(&self->area, MEMFD, PAGES * PAGE));
-	ASSERT_EQ(0, area_fill(&self->area, 1));
-	ASSERT_EQ(0, area_map(&self->area));
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE));
 	ASSERT_LE(0, wp_device());
 }
 
@@ -204,7 +195,7 @@ static int query_at(const void *address)
 				      .flags = WPFILE_AT_ADDRESS,
 				      .address = (uintptr_t)address };
 
-	return call(wp_device(), WPFILE_IOC_QUERY, &query);
+	return wp_call(wp_device(), WPFILE_IOC_QUERY, &query);
 }
 
 static void expect_refused(struct __test_metadata *const _metadata,
@@ -315,7 +306,7 @@ TEST_F(address, without_the_flag_is_EINVAL)
 	struct wpfile_query query = { .size = sizeof(query),
 				      .address = (uintptr_t)self->area.map };
 
-	EXPECT_EQ(-EINVAL, call(wp_device(), WPFILE_IOC_QUERY, &query));
+	EXPECT_EQ(-EINVAL, wp_call(wp_device(), WPFILE_IOC_QUERY, &query));
 }
 
 TEST_F(address, mapping_without_access_will_do)
@@ -336,10 +327,10 @@ TEST_F(address, bad_fields_are_EINVAL)
 					  .address =
 						  (uintptr_t)self->area.map };
 
-	EXPECT_EQ(-EINVAL, call(wp_device(), WPFILE_IOC_MONITOR, &monitor));
+	EXPECT_EQ(-EINVAL, wp_call(wp_device(), WPFILE_IOC_MONITOR, &monitor));
 	monitor.flags = WPFILE_AT_ADDRESS;
 	monitor.mode = 7;
-	EXPECT_EQ(-EINVAL, call(wp_device(), WPFILE_IOC_MONITOR, &monitor));
+	EXPECT_EQ(-EINVAL, wp_call(wp_device(), WPFILE_IOC_MONITOR, &monitor));
 }
 
 TEST_HARNESS_MAIN

@@ -8,13 +8,6 @@
 
 #define PAGES 8
 
-static int call(int fd, unsigned long request, void *argument)
-{
-	int ret = ioctl(fd, request, argument);
-
-	return ret < 0 ? -errno : ret;
-}
-
 /* --- ranges of PROTECT and UNPROTECT, the range of SCAN --- */
 
 /* clang-format off */
@@ -78,7 +71,7 @@ static int call_ranges(int monitor, unsigned long which,
 	if (which == WPFILE_IOC_PROTECT)
 		return wp_protect_ranges(monitor, ranges, nr);
 	if (which == WPFILE_IOC_UNPROTECT)
-		return call(monitor, which, &unprotect);
+		return wp_call(monitor, which, &unprotect);
 	return call_scan(monitor, 0, WPFILE_TO_END, ranges, nr);
 }
 
@@ -234,7 +227,7 @@ TEST_F(lost, pages_are_reported_again_if_the_structure_cannot_be_written)
 		.nr_ranges = 8,
 	};
 	ASSERT_EQ(0, mprotect(self->map + PAGE, PAGE, PROT_READ));
-	EXPECT_EQ(-EFAULT, call(self->monitor, WPFILE_IOC_SCAN, scan));
+	EXPECT_EQ(-EFAULT, wp_call(self->monitor, WPFILE_IOC_SCAN, scan));
 	ASSERT_EQ(0, scan_pages(self->monitor, 0, &seen));
 	EXPECT_TRUE(seen.has[2] && seen.has[4] && seen.has[6])
 		TH_LOG("only: %s", pages_text(&seen));
@@ -252,7 +245,7 @@ TEST_F(lost, protect_that_cannot_answer_is_EFAULT)
 		.nr_ranges = 1,
 	};
 	ASSERT_EQ(0, mprotect(self->map + PAGE, PAGE, PROT_READ));
-	EXPECT_EQ(-EFAULT, call(self->monitor, WPFILE_IOC_PROTECT, protect));
+	EXPECT_EQ(-EFAULT, wp_call(self->monitor, WPFILE_IOC_PROTECT, protect));
 }
 
 TEST_F(lost, snapshot_that_cannot_answer_leaves_nothing)
@@ -262,7 +255,7 @@ TEST_F(lost, snapshot_that_cannot_answer_leaves_nothing)
 
 	*snapshot = (struct wpfile_snapshot){ .size = sizeof(*snapshot) };
 	ASSERT_EQ(0, mprotect(self->map + PAGE, PAGE, PROT_READ));
-	EXPECT_EQ(-EFAULT, call(self->area.fd, WPFILE_IOC_SNAPSHOT, snapshot));
+	EXPECT_EQ(-EFAULT, wp_call(self->area.fd, WPFILE_IOC_SNAPSHOT, snapshot));
 	EXPECT_EQ(0, wp_wait_count(self->area.fd, WPFILE_CAPTURE, 0, 5));
 	EXPECT_EQ(fds, open_fds());
 }
@@ -273,7 +266,7 @@ TEST_F(lost, query_that_cannot_answer_is_EFAULT)
 
 	*query = (struct wpfile_query){ .size = sizeof(*query) };
 	ASSERT_EQ(0, mprotect(self->map + PAGE, PAGE, PROT_READ));
-	EXPECT_EQ(-EFAULT, call(self->area.fd, WPFILE_IOC_QUERY, query));
+	EXPECT_EQ(-EFAULT, wp_call(self->area.fd, WPFILE_IOC_QUERY, query));
 }
 
 TEST_HARNESS_MAIN

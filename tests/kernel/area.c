@@ -301,6 +301,12 @@ int area_fill(struct area *area, unsigned int version)
 	return ret;
 }
 
+int area_make_filled(struct area *area, enum kind kind, size_t size)
+{
+	return area_make(area, kind, size) ?: area_fill(area, 1) ?:
+					      area_map(area);
+}
+
 void area_touch(struct area *area)
 {
 	volatile char *page;

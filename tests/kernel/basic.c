@@ -56,9 +56,8 @@ FIXTURE_VARIANT_ADD(kind, anon) { .kind = ANON, .size = PAGES * PAGE };
 
 FIXTURE_SETUP(kind)
 {
-	ASSERT_EQ(0, area_make(&self->area, variant->kind, variant->size));
-	ASSERT_EQ(0, area_fill(&self->area, 1));
-	ASSERT_EQ(0, area_map(&self->area));
+	ASSERT_EQ(0, area_make_filled(&self->area, variant->kind,
+				      variant->size));
 	area_touch(&self->area);
 	if (variant->kind == TMPFS_HUGE)
 		SKIP_UNLESS(area_is_huge(&self->area), "got no huge mapping");
@@ -137,9 +136,7 @@ FIXTURE(snapshot) {
 
 FIXTURE_SETUP(snapshot)
 {
-	ASSERT_EQ(0, area_make(&self->area, MEMFD, PAGES * PAGE + 100));
-	ASSERT_EQ(0, area_fill(&self->area, 1));
-	ASSERT_EQ(0, area_map(&self->area));
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE + 100));
 	self->fd = area_snapshot(&self->area);
 	ASSERT_LE(0, self->fd);
 	overwrite(&self->area, 2);
@@ -487,9 +484,7 @@ TEST(collapse_of_a_mapped_snapshot_gives_no_zeros)
 	char *map;
 	int fd;
 
-	ASSERT_EQ(0, area_make(&area, MEMFD, 2 * HUGE));
-	ASSERT_EQ(0, area_fill(&area, 1));
-	ASSERT_EQ(0, area_map(&area));
+	ASSERT_EQ(0, area_make_filled(&area, MEMFD, 2 * HUGE));
 	fd = area_snapshot(&area);
 	ASSERT_LE(0, fd);
 	map = map_file(fd, area.size, PROT_READ);

@@ -20,9 +20,7 @@ FIXTURE(capture) {
 
 FIXTURE_SETUP(capture)
 {
-	ASSERT_EQ(0, area_make(&self->area, MEMFD, PAGES * PAGE + 100));
-	ASSERT_EQ(0, area_fill(&self->area, 1));
-	ASSERT_EQ(0, area_map(&self->area));
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE + 100));
 	area_touch(&self->area);
 	self->monitor = area_monitor(&self->area, WPFILE_CAPTURE);
 	ASSERT_LE(0, self->monitor);

@@ -23,6 +23,7 @@
 
 /* --- ioctl.c: the ioctls; what they returned, or -errno --- */
 
+int wp_call(int fd, unsigned long request, void *argument);
 int wp_device(void);			/* /dev/wpfile, opened once */
 int wp_query(int fd, struct wpfile_query *query);
 int wp_count(int fd, __u32 mode);	/* monitors of the file by QUERY */
@@ -69,6 +70,8 @@ struct area {
 };
 
 int area_make(struct area *area, enum kind kind, size_t size);
+/* The same, with content of version 1 and a mapping. */
+int area_make_filled(struct area *area, enum kind kind, size_t size);
 void area_free(struct area *area);
 int area_map(struct area *area);
 void area_unmap(struct area *area);

@@ -40,9 +40,8 @@ FIXTURE_VARIANT_ADD(compat, sysv_by_address) { .kind = SYSV };
 
 FIXTURE_SETUP(compat)
 {
-	ASSERT_EQ(0, area_make(&self->area, variant->kind, PAGES * PAGE));
-	ASSERT_EQ(0, area_fill(&self->area, 1));
-	ASSERT_EQ(0, area_map(&self->area));
+	ASSERT_EQ(0, area_make_filled(&self->area, variant->kind,
+				      PAGES * PAGE));
 	area_touch(&self->area);
 }
 
@@ -97,9 +96,7 @@ TEST(capture_monitor_and_its_events)
 	struct area area;
 	int monitor;
 
-	ASSERT_EQ(0, area_make(&area, MEMFD, PAGES * PAGE));
-	ASSERT_EQ(0, area_fill(&area, 1));
-	ASSERT_EQ(0, area_map(&area));
+	ASSERT_EQ(0, area_make_filled(&area, MEMFD, PAGES * PAGE));
 	monitor = wp_monitor_limited(area.fd, PAGE);
 	ASSERT_LE(0, monitor);
 	ASSERT_EQ(0, wp_protect(monitor, 0, WPFILE_TO_END));

@@ -64,4 +64,19 @@ TEST(uffd_zeropage_is_no_write)
 	area_free(&area);
 }
 
+/* EEXIST: there is a page, and it stays as it is. */
+TEST(uffd_copy_to_a_page_that_is_there_is_no_write)
+{
+	struct area area;
+	int monitor;
+
+	ASSERT_EQ(0, area_make_filled(&area, MEMFD, 8 * PAGE));
+	monitor = area_protect(&area, WPFILE_TRACK);
+	ASSERT_LE(0, monitor);
+	ASSERT_EQ(-EEXIST, way_uffd_copy(&area, 3));
+	EXPECT_STREQ("", written(monitor));
+	close(monitor);
+	area_free(&area);
+}
+
 MATRIX_MAIN

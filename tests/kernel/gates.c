@@ -46,9 +46,7 @@ FIXTURE(size) {
 /* Four pages and a part of a fifth; a monitor without an end. */
 FIXTURE_SETUP(size)
 {
-	ASSERT_EQ(0, area_make(&self->area, MEMFD, 4 * PAGE + 100));
-	ASSERT_EQ(0, area_fill(&self->area, 1));
-	ASSERT_EQ(0, area_map(&self->area));
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, 4 * PAGE + 100));
 	self->monitor = area_protect(&self->area, WPFILE_TRACK);
 	ASSERT_LE(0, self->monitor);
 	self->snapshot = area_snapshot(&self->area);

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 
-static int call(int fd, unsigned long request, void *argument)
+int wp_call(int fd, unsigned long request, void *argument)
 {
 	int ret = ioctl(fd, request, argument);
 
@@ -24,7 +24,7 @@ int wp_device(void)
 int wp_query(int fd, struct wpfile_query *query)
 {
 	*query = (struct wpfile_query){ .size = sizeof(*query) };
-	return call(fd, WPFILE_IOC_QUERY, query);
+	return wp_call(fd, WPFILE_IOC_QUERY, query);
 }
 
 int wp_count(int fd, __u32 mode)
@@ -49,7 +49,7 @@ int wp_wait_count(int fd, __u32 mode, int wanted, int seconds)
 static int monitor(int fd, struct wpfile_monitor request)
 {
 	request.size = sizeof(request);
-	return call(fd, WPFILE_IOC_MONITOR, &request);
+	return wp_call(fd, WPFILE_IOC_MONITOR, &request);
 }
 
 int wp_monitor(int fd, __u32 mode)
@@ -75,7 +75,7 @@ int wp_monitor_at(const void *address, __u32 mode)
 static int snapshot(int fd, struct wpfile_snapshot request)
 {
 	request.size = sizeof(request);
-	return call(fd, WPFILE_IOC_SNAPSHOT, &request);
+	return wp_call(fd, WPFILE_IOC_SNAPSHOT, &request);
 }
 
 int wp_snapshot(int fd)
@@ -104,7 +104,7 @@ int wp_protect_ranges(int monitor, const struct wpfile_range *ranges, __u32 nr)
 		.nr_ranges = nr,
 	};
 
-	return call(monitor, WPFILE_IOC_PROTECT, &request);
+	return wp_call(monitor, WPFILE_IOC_PROTECT, &request);
 }
 
 int wp_protect(int monitor, __u64 offset, __u64 length)
@@ -123,7 +123,7 @@ int wp_unprotect(int monitor, __u64 offset, __u64 length)
 		.nr_ranges = 1,
 	};
 
-	return call(monitor, WPFILE_IOC_UNPROTECT, &request);
+	return wp_call(monitor, WPFILE_IOC_UNPROTECT, &request);
 }
 
 int wp_scan(int monitor, struct wpfile_scan *scan, struct wpfile_range *ranges,
@@ -137,5 +137,5 @@ int wp_scan(int monitor, struct wpfile_scan *scan, struct wpfile_range *ranges,
 		.ranges = (uintptr_t)ranges,
 		.nr_ranges = nr,
 	};
-	return call(monitor, WPFILE_IOC_SCAN, scan);
+	return wp_call(monitor, WPFILE_IOC_SCAN, scan);
 }

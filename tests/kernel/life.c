@@ -25,9 +25,7 @@ FIXTURE(life) {
 
 FIXTURE_SETUP(life)
 {
-	ASSERT_EQ(0, area_make(&self->area, MEMFD, PAGES * PAGE));
-	ASSERT_EQ(0, area_fill(&self->area, 1));
-	ASSERT_EQ(0, area_map(&self->area));
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE));
 	area_touch(&self->area);
 	ASSERT_EQ(0, worker_start(&self->worker));
 }

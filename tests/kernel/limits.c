@@ -48,8 +48,7 @@ static size_t count(int fd, struct area *area, enum outcome wanted)
 
 static int make(struct area *area)
 {
-	int ret = area_make(area, MEMFD, PAGES * PAGE) ?: area_fill(area, 1) ?:
-							  area_map(area);
+	int ret = area_make_filled(area, MEMFD, PAGES * PAGE);
 
 	if (!ret)
 		area_touch(area);

@@ -109,8 +109,7 @@ FIXTURE_VARIANT(cell) {
 /* All pages in memory, in huge pages if they are wanted; mapped, writable. */
 static int make_filled(struct area *area, enum kind kind, size_t size)
 {
-	int ret = area_make(area, kind, size) ?: area_fill(area, 1) ?:
-						 area_map(area);
+	int ret = area_make_filled(area, kind, size);
 
 	if (!ret)
 		area_touch(area);

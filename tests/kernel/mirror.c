@@ -527,9 +527,7 @@ TEST(one_slow_monitor)
 
 	SKIP_UNLESS(file_number("/proc/meminfo", "SwapFree:") > 60 * 1024,
 		    "no swap");
-	ASSERT_EQ(0, area_make(&area, MEMFD, 2048 * PAGE));
-	ASSERT_EQ(0, area_fill(&area, 1));
-	ASSERT_EQ(0, area_map(&area));
+	ASSERT_EQ(0, area_make_filled(&area, MEMFD, 2048 * PAGE));
 	copy = calloc(1, area.size);
 	ASSERT_EQ(0, worker_start(&owner));
 	quick[0] = area_protect(&area, WPFILE_CAPTURE);

@@ -101,9 +101,7 @@ FIXTURE(pin) {
 
 FIXTURE_SETUP(pin)
 {
-	ASSERT_EQ(0, area_make(&self->area, MEMFD, PAGES * PAGE));
-	ASSERT_EQ(0, area_fill(&self->area, 1));
-	ASSERT_EQ(0, area_map(&self->area));
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE));
 	area_touch(&self->area);
 	self->track = area_monitor(&self->area, WPFILE_TRACK);
 	self->capture = area_monitor(&self->area, WPFILE_CAPTURE);
@@ -252,9 +250,7 @@ TEST(pin_in_a_huge_page_counts_all_of_it)
 	struct area area;
 	int monitor, ring;
 
-	ASSERT_EQ(0, area_make(&area, TMPFS_HUGE, 2 * HUGE));
-	ASSERT_EQ(0, area_fill(&area, 1));
-	ASSERT_EQ(0, area_map(&area));
+	ASSERT_EQ(0, area_make_filled(&area, TMPFS_HUGE, 2 * HUGE));
 	area_touch(&area);
 	SKIP_UNLESS(area_is_huge(&area), "got no huge mapping");
 	monitor = area_monitor(&area, WPFILE_TRACK);
@@ -278,9 +274,7 @@ TEST(mappings_of_2000_processes_are_no_pins)
 	int monitor, go[2], ready[2], i, ring;
 	char byte;
 
-	ASSERT_EQ(0, area_make(&area, MEMFD, PAGES * PAGE));
-	ASSERT_EQ(0, area_fill(&area, 1));
-	ASSERT_EQ(0, area_map(&area));
+	ASSERT_EQ(0, area_make_filled(&area, MEMFD, PAGES * PAGE));
 	/* So that pages are looked at one by one. */
 	ring = ring_with_buffer(area.map, PAGE);
 	SKIP_UNLESS(ring >= 0, "no io_uring: %s", strerror(-ring));
@@ -388,9 +382,7 @@ FIXTURE_SETUP(sticky)
 {
 	struct area *area = &self->area;
 
-	ASSERT_EQ(0, area_make(area, variant->kind, 2 * HUGE));
-	ASSERT_EQ(0, area_fill(area, 1));
-	ASSERT_EQ(0, area_map(area));
+	ASSERT_EQ(0, area_make_filled(area, variant->kind, 2 * HUGE));
 	area_touch(area);
 	if (variant->kind == TMPFS_HUGE)
 		SKIP_UNLESS(area_is_huge(area), "got no huge mapping");

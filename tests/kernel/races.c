@@ -8,12 +8,6 @@
 #include <setjmp.h>
 #include <signal.h>
 
-static int make(struct area *area, enum kind kind, size_t size)
-{
-	return area_make(area, kind, size) ?: area_fill(area, 1) ?:
-					      area_map(area);
-}
-
 /*
  * PROTECT in one thread, the copy or the move of all entries in another.
  * Whatever comes first, all stores afterwards must be reported.
@@ -53,7 +47,7 @@ FIXTURE(raced) {
 
 FIXTURE_SETUP(raced)
 {
-	ASSERT_EQ(0, make(&self->area, MEMFD, HUGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, HUGE));
 	self->racer.monitor = wp_monitor(self->area.fd, WPFILE_TRACK);
 	ASSERT_LE(0, self->racer.monitor);
 	ASSERT_EQ(0, pthread_barrier_init(&self->racer.barrier, NULL, 2));
@@ -223,7 +217,7 @@ static void munmap_during_cuts(struct __test_metadata *const _metadata,
 	unsigned int rounds;
 	uint64_t end;
 
-	ASSERT_EQ(0, make(&area, kind, size));
+	ASSERT_EQ(0, area_make_filled(&area, kind, size));
 	stale.area = &area;
 	signal(SIGSEGV, leave);
 	ASSERT_EQ(0, pthread_barrier_init(&stale.barrier, NULL, 3));

@@ -32,9 +32,8 @@ FIXTURE_VARIANT_ADD(self, huge) { .kind = TMPFS_HUGE, .size = HUGE };
 
 FIXTURE_SETUP(self)
 {
-	ASSERT_EQ(0, area_make(&self->area, variant->kind, variant->size));
-	ASSERT_EQ(0, area_fill(&self->area, 1));
-	ASSERT_EQ(0, area_map(&self->area));
+	ASSERT_EQ(0, area_make_filled(&self->area, variant->kind,
+				      variant->size));
 	area_touch(&self->area);
 	if (variant->kind == TMPFS_HUGE)
 		SKIP_UNLESS(area_is_huge(&self->area), "got no huge mapping");

@@ -48,12 +48,6 @@ FIXTURE_TEARDOWN(site)
 	area_free(&self->area);
 }
 
-static int make(struct area *area, enum kind kind, size_t size)
-{
-	return area_make(area, kind, size) ?: area_fill(area, 1) ?:
-					      area_map(area);
-}
-
 static int arm(FIXTURE_DATA(site) *self, const FIXTURE_VARIANT(site) *variant)
 {
 	self->watch = variant->snapshot ?
@@ -100,7 +94,7 @@ static void expect_seen(struct __test_metadata *const _metadata,
 
 TEST_F(site, set_pte_range__store_after_a_read_fault)
 {
-	ASSERT_EQ(0, make(&self->area, MEMFD, PAGES * PAGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE));
 	ASSERT_LE(0, arm(self, variant));
 	load(&self->area, 3);
 	ASSERT_TRUE(is_mapped(page_at(&self->area, 3)));
@@ -110,7 +104,7 @@ TEST_F(site, set_pte_range__store_after_a_read_fault)
 
 TEST_F(site, set_pte_range__store_beside_a_read_fault)
 {
-	ASSERT_EQ(0, make(&self->area, MEMFD, PAGES * PAGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE));
 	ASSERT_LE(0, arm(self, variant));
 	load(&self->area, 3);
 	SKIP_UNLESS(is_mapped(page_at(&self->area, 5)), "no fault-around");
@@ -120,7 +114,7 @@ TEST_F(site, set_pte_range__store_beside_a_read_fault)
 
 TEST_F(site, set_pte_range__store_after_populate)
 {
-	ASSERT_EQ(0, make(&self->area, MEMFD, PAGES * PAGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE));
 	area_unmap(&self->area);
 	ASSERT_LE(0, arm(self, variant));
 	self->area.map = mmap(NULL, self->area.size, PROT_READ | PROT_WRITE,
@@ -134,7 +128,7 @@ TEST_F(site, set_pte_range__store_after_populate)
 /* The entries were writable; the same mapping gets new ones by reading. */
 TEST_F(site, set_pte_range__store_after_dontneed_and_a_read_fault)
 {
-	ASSERT_EQ(0, make(&self->area, MEMFD, PAGES * PAGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE));
 	area_touch(&self->area);
 	ASSERT_LE(0, arm(self, variant));
 	ASSERT_EQ(0, madvise(self->area.map, self->area.size, MADV_DONTNEED));
@@ -146,7 +140,7 @@ TEST_F(site, set_pte_range__store_after_dontneed_and_a_read_fault)
 
 TEST_F(site, set_pte_range__store_after_reading_from_swap)
 {
-	ASSERT_EQ(0, make(&self->area, MEMFD, PAGES * PAGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE));
 	area_touch(&self->area);
 	ASSERT_LE(0, arm(self, variant));
 	SKIP_UNLESS(!area_page_out(&self->area), "cannot swap: no swap?");
@@ -161,7 +155,7 @@ TEST_F(site, set_pte_range__store_beside_a_read_fault_in_a_large_folio)
 {
 	char *room;
 
-	ASSERT_EQ(0, make(&self->area, TMPFS_HUGE, HUGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, TMPFS_HUGE, HUGE));
 	load(&self->area, 0);
 	SKIP_UNLESS(area_is_huge(&self->area), "got no huge page");
 	area_unmap(&self->area);
@@ -212,7 +206,7 @@ TEST_F(site, set_pte_range__store_beside_a_write_fault_in_a_large_folio)
 
 TEST_F(site, do_set_pmd__store_after_a_huge_read_fault)
 {
-	ASSERT_EQ(0, make(&self->area, TMPFS_HUGE, HUGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, TMPFS_HUGE, HUGE));
 	area_unmap(&self->area);
 	ASSERT_LE(0, arm(self, variant));
 	ASSERT_EQ(0, area_map(&self->area));
@@ -225,7 +219,7 @@ TEST_F(site, do_set_pmd__store_after_a_huge_read_fault)
 /* Only one page is protected; the write fault is in another one. */
 TEST_F(site, do_set_pmd__store_beside_a_huge_write_fault)
 {
-	ASSERT_EQ(0, make(&self->area, TMPFS_HUGE, HUGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, TMPFS_HUGE, HUGE));
 	load(&self->area, 0);
 	SKIP_UNLESS(area_is_huge(&self->area), "got no huge page");
 	area_unmap(&self->area);
@@ -242,7 +236,7 @@ TEST_F(site, do_set_pmd__store_beside_a_huge_write_fault)
 
 TEST_F(site, do_set_pmd__store_after_collapse)
 {
-	ASSERT_EQ(0, make(&self->area, MEMFD, HUGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, HUGE));
 	area_touch(&self->area);
 	ASSERT_FALSE(area_is_huge(&self->area));
 	ASSERT_LE(0, arm(self, variant));
@@ -259,7 +253,7 @@ TEST_F(site, do_set_pmd__second_mapping_of_a_file_that_is_written_already)
 {
 	char *second;
 
-	ASSERT_EQ(0, make(&self->area, TMPFS_HUGE, HUGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, TMPFS_HUGE, HUGE));
 	area_touch(&self->area);
 	SKIP_UNLESS(area_is_huge(&self->area), "got no huge mapping");
 	ASSERT_LE(0, arm(self, variant));
@@ -281,7 +275,7 @@ static int mprotect_all(struct area *area, int prot)
 
 TEST_F(site, change_pte_range__store_after_mprotect)
 {
-	ASSERT_EQ(0, make(&self->area, MEMFD, PAGES * PAGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE));
 	area_touch(&self->area);
 	ASSERT_LE(0, arm(self, variant));
 	ASSERT_EQ(0, mprotect_all(&self->area, PROT_READ));
@@ -293,7 +287,7 @@ TEST_F(site, change_pte_range__store_after_mprotect)
 
 TEST_F(site, change_pte_range__store_after_mprotect_from_none)
 {
-	ASSERT_EQ(0, make(&self->area, MEMFD, PAGES * PAGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE));
 	area_touch(&self->area);
 	ASSERT_EQ(0, mprotect_all(&self->area, PROT_NONE));
 	ASSERT_LE(0, arm(self, variant));
@@ -305,7 +299,7 @@ TEST_F(site, change_pte_range__store_after_mprotect_from_none)
 /* With soft-dirty tracking on, mprotect() makes dirty entries writable. */
 TEST_F(site, change_pte_range__store_after_mprotect_with_soft_dirty)
 {
-	ASSERT_EQ(0, make(&self->area, MEMFD, PAGES * PAGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE));
 	area_touch(&self->area);
 	SKIP_UNLESS(!file_write("/proc/self/clear_refs", "4"), "no soft-dirty");
 	area_touch(&self->area);
@@ -323,7 +317,7 @@ TEST_F(site, change_pte_range__store_after_uffd_wp_is_lifted)
 	int uffd = uffd_open(0);
 
 	SKIP_UNLESS(uffd >= 0, "no userfaultfd");
-	ASSERT_EQ(0, make(&self->area, MEMFD, PAGES * PAGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE));
 	area_touch(&self->area);
 	SKIP_UNLESS(!uffd_register(uffd, self->area.map, self->area.size,
 				   UFFDIO_REGISTER_MODE_WP),
@@ -341,7 +335,7 @@ TEST_F(site, change_pte_range__store_after_uffd_wp_is_lifted)
 
 TEST_F(site, change_huge_pmd__store_after_mprotect)
 {
-	ASSERT_EQ(0, make(&self->area, TMPFS_HUGE, HUGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, TMPFS_HUGE, HUGE));
 	area_touch(&self->area);
 	SKIP_UNLESS(area_is_huge(&self->area), "got no huge mapping");
 	ASSERT_LE(0, arm(self, variant));
@@ -356,7 +350,7 @@ TEST_F(site, change_huge_pmd__store_after_mprotect)
 /* mprotect() of one page splits the huge entry. */
 TEST_F(site, change_pte_range__store_after_a_huge_entry_was_split)
 {
-	ASSERT_EQ(0, make(&self->area, TMPFS_HUGE, HUGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, TMPFS_HUGE, HUGE));
 	area_touch(&self->area);
 	SKIP_UNLESS(area_is_huge(&self->area), "got no huge mapping");
 	ASSERT_LE(0, arm(self, variant));
@@ -390,7 +384,7 @@ static void store_after_hint(struct __test_metadata *const _metadata,
 
 TEST_F(site, numa_rebuild_single_mapping__store_after_a_hint)
 {
-	ASSERT_EQ(0, make(&self->area, MEMFD, PAGES * PAGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE));
 	store_after_hint(_metadata, self, variant, 3, 3);
 }
 
@@ -402,7 +396,7 @@ TEST_F(site, numa_rebuild_large_mapping__store_beside_a_hint)
 
 TEST_F(site, do_huge_pmd_numa_page__store_after_a_hint)
 {
-	ASSERT_EQ(0, make(&self->area, TMPFS_HUGE, HUGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, TMPFS_HUGE, HUGE));
 	area_touch(&self->area);
 	SKIP_UNLESS(area_is_huge(&self->area), "got no huge mapping");
 	store_after_hint(_metadata, self, variant, 3, 35);
@@ -415,7 +409,7 @@ TEST_F(site, remove_migration_pte__store_after_migration)
 	unsigned long frame;
 
 	SKIP_UNLESS(nr_nodes() > 1, "one NUMA node only");
-	ASSERT_EQ(0, make(&self->area, MEMFD, PAGES * PAGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE));
 	area_touch(&self->area);
 	ASSERT_EQ(0, move_to_node(page_at(&self->area, 3), 0));
 	ASSERT_LE(0, arm(self, variant));
@@ -432,7 +426,7 @@ TEST_F(site, remove_migration_pmd__store_after_migration)
 	unsigned long frame;
 
 	SKIP_UNLESS(nr_nodes() > 1, "one NUMA node only");
-	ASSERT_EQ(0, make(&self->area, TMPFS_HUGE, HUGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, TMPFS_HUGE, HUGE));
 	area_touch(&self->area);
 	SKIP_UNLESS(area_is_huge(&self->area), "got no huge mapping");
 	SKIP_UNLESS(!move_to_node(self->area.map, 0), "no huge page on node 0");
@@ -465,7 +459,7 @@ TEST_F(site, mfill_atomic_install_pte__store_after_uffd_continue)
 	int uffd = uffd_open(0);
 
 	SKIP_UNLESS(uffd >= 0, "no userfaultfd");
-	ASSERT_EQ(0, make(&self->area, MEMFD, PAGES * PAGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE));
 	SKIP_UNLESS(!uffd_register(uffd, self->area.map, self->area.size,
 				   UFFDIO_REGISTER_MODE_MINOR),
 		    "no minor faults of shmem");
@@ -519,7 +513,7 @@ TEST_F(site, copy_present_pte__store_in_a_child_with_uffd_wp)
 {
 	struct worker worker;
 
-	ASSERT_EQ(0, make(&self->area, MEMFD, PAGES * PAGE));
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE));
 	/* With uffd-wp registered, entries of shared mappings are copied. */
 	SKIP_UNLESS(!uffd_register_for_fork(self->area.map, self->area.size),
 		    "no fork events of userfaultfd");

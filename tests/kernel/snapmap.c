@@ -50,9 +50,7 @@ FIXTURE(snapmap)
 
 FIXTURE_SETUP(snapmap)
 {
-	ASSERT_EQ(0, area_make(&self->area, MEMFD, 2 * HUGE));
-	ASSERT_EQ(0, area_fill(&self->area, 1));
-	ASSERT_EQ(0, area_map(&self->area));
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, 2 * HUGE));
 }
 
 FIXTURE_TEARDOWN(snapmap)

@@ -29,9 +29,8 @@ FIXTURE_VARIANT_ADD(track, anon) { .kind = ANON };
 
 FIXTURE_SETUP(track)
 {
-	ASSERT_EQ(0, area_make(&self->area, variant->kind, PAGES * PAGE));
-	ASSERT_EQ(0, area_fill(&self->area, 1));
-	ASSERT_EQ(0, area_map(&self->area));
+	ASSERT_EQ(0, area_make_filled(&self->area, variant->kind,
+				      PAGES * PAGE));
 	area_touch(&self->area);
 	self->monitor = area_monitor(&self->area, WPFILE_TRACK);
 	ASSERT_LE(0, self->monitor);
@@ -543,9 +542,7 @@ TEST(future_write_seal_and_an_old_mapping)
 	struct area area;
 	int monitor, snapshot;
 
-	ASSERT_EQ(0, area_make(&area, MEMFD, 4 * PAGE));
-	ASSERT_EQ(0, area_fill(&area, 1));
-	ASSERT_EQ(0, area_map(&area));
+	ASSERT_EQ(0, area_make_filled(&area, MEMFD, 4 * PAGE));
 	ASSERT_EQ(0, fcntl(area.fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE));
 	monitor = area_protect(&area, WPFILE_TRACK);
 	ASSERT_LE(0, monitor);
