@@ -7,8 +7,8 @@
  *	TRACK		the store must be reported
  *	snapshot	what was there must be in the snapshot
  *
- * The site that needs no event but a race, wp_page_reuse(), is in reuse.c and
- * mirror.c; the races with fork, mremap and munmap in races.c.
+ * The site that needs no event but a race, finish_mkwrite_fault(), is in reuse.c
+ * and mirror.c; the races with fork, mremap and munmap in races.c.
  */
 #include "harness.h"
 #include "ways.h"
@@ -102,16 +102,6 @@ TEST_F(site, set_pte_range__store_after_a_read_fault)
 	expect_seen(_metadata, self, variant, 3);
 }
 
-TEST_F(site, set_pte_range__store_beside_a_read_fault)
-{
-	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE));
-	ASSERT_LE(0, arm(self, variant));
-	load(&self->area, 3);
-	SKIP_UNLESS(is_mapped(page_at(&self->area, 5)), "no fault-around");
-	store(&self->area, 5);
-	expect_seen(_metadata, self, variant, 5);
-}
-
 TEST_F(site, set_pte_range__store_after_populate)
 {
 	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE));
@@ -121,6 +111,19 @@ TEST_F(site, set_pte_range__store_after_populate)
 			      MAP_SHARED | MAP_POPULATE, self->area.fd, 0);
 	ASSERT_NE(MAP_FAILED, self->area.map);
 	ASSERT_TRUE(is_mapped(page_at(&self->area, 5)));
+	store(&self->area, 5);
+	expect_seen(_metadata, self, variant, 5);
+}
+
+/* Around the page that is read no protected one gets an entry. */
+TEST_F(site, fault_around__store_beside_a_read_fault)
+{
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE));
+	load(&self->area, 3);
+	SKIP_UNLESS(is_mapped(page_at(&self->area, 5)), "no fault-around");
+	ASSERT_EQ(0, madvise(self->area.map, self->area.size, MADV_DONTNEED));
+	ASSERT_LE(0, arm(self, variant));
+	load(&self->area, 3);
 	store(&self->area, 5);
 	expect_seen(_metadata, self, variant, 5);
 }
@@ -151,7 +154,7 @@ TEST_F(site, set_pte_range__store_after_reading_from_swap)
 }
 
 /* A huge folio that can only be mapped by small entries: misaligned. */
-TEST_F(site, set_pte_range__store_beside_a_read_fault_in_a_large_folio)
+TEST_F(site, fault_around__store_beside_a_read_fault_in_a_large_folio)
 {
 	char *room;
 
@@ -159,7 +162,6 @@ TEST_F(site, set_pte_range__store_beside_a_read_fault_in_a_large_folio)
 	load(&self->area, 0);
 	SKIP_UNLESS(area_is_huge(&self->area), "got no huge page");
 	area_unmap(&self->area);
-	ASSERT_LE(0, arm(self, variant));
 	room = map_file(self->area.fd, 2 * HUGE, PROT_READ);
 	ASSERT_NE(NULL, room);
 	self->area.map = mmap(room + PAGE, HUGE, PROT_READ | PROT_WRITE,
@@ -168,6 +170,9 @@ TEST_F(site, set_pte_range__store_beside_a_read_fault_in_a_large_folio)
 	load(&self->area, 35);
 	SKIP_UNLESS(is_mapped(page_at(&self->area, 37)), "no fault-around");
 	ASSERT_FALSE(map_is_huge(self->area.map, PAGE));
+	ASSERT_EQ(0, madvise(self->area.map, HUGE, MADV_DONTNEED));
+	ASSERT_LE(0, arm(self, variant));
+	load(&self->area, 35);
 	store(&self->area, 37);
 	expect_seen(_metadata, self, variant, 37);
 }

@@ -2,8 +2,8 @@
 /*
  * wpfile: hooks in the rest of mm.  See mm/wpfile/file.c for how it works.
  *
- * With no monitor in the system, each hook is a no-op of a static key.  A file
- * is armed (AS_WPFILE) while it has monitors.
+ * With no monitor in the system, each hook is a no-op of a static key (but for
+ * wpfile_fill_begin()).  A file is armed (AS_WPFILE) while it has monitors.
  */
 #ifndef _LINUX_WPFILE_H
 #define _LINUX_WPFILE_H
@@ -12,10 +12,14 @@
 #include <linux/jump_label_ratelimit.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/srcu.h>
 
 #ifdef CONFIG_WPFILE
 
 extern struct static_key_false_deferred wpfile_key;
+extern struct srcu_struct wpfile_fills;
+
+#define WPFILE_FILL_LOCKED 2 /* for indices of SRCU, which are 0 and 1 */
 
 static inline bool wpfile_armed(struct address_space *mapping)
 {
@@ -33,11 +37,22 @@ static inline bool wpfile_vma_walked(struct vm_area_struct *vma)
 
 static inline bool wpfile_vma_armed(struct vm_area_struct *vma)
 {
-	return static_branch_unlikely(&wpfile_key.key) &&
-	       wpfile_vma_walked(vma) && vma->vm_file &&
-	       wpfile_armed(vma->vm_file->f_mapping);
+	/* In this order: most files are not armed. */
+	return static_branch_unlikely(&wpfile_key.key) && vma->vm_file &&
+	       test_bit_acquire(AS_WPFILE, &vma->vm_file->f_mapping->flags) &&
+	       wpfile_vma_walked(vma);
 }
 
+/* The same of a mapping that is shared, and so has a file. */
+static inline bool wpfile_shared_armed(struct vm_area_struct *vma)
+{
+	return static_branch_unlikely(&wpfile_key.key) &&
+	       test_bit_acquire(AS_WPFILE, &vma->vm_file->f_mapping->flags) &&
+	       wpfile_vma_walked(vma);
+}
+
+bool __wpfile_any_protected(struct vm_area_struct *vma, unsigned long addr,
+			    unsigned long nr);
 pte_t __wpfile_filter_ptes(struct vm_area_struct *vma, unsigned long addr,
 			   pte_t pte, unsigned int nr);
 pmd_t __wpfile_filter_pmd(struct vm_area_struct *vma, unsigned long addr,
@@ -47,8 +62,9 @@ bool __wpfile_protected(struct vm_fault *vmf);
 vm_fault_t __wpfile_write_fault(struct vm_fault *vmf);
 int __wpfile_write(struct inode *inode, loff_t pos, size_t len);
 int __wpfile_resize(struct inode *inode, loff_t size);
-int wpfile_fill_begin(struct inode *inode, pgoff_t index, bool content);
-void wpfile_fill_end(struct inode *inode);
+int __wpfile_punch(struct inode *inode, loff_t start, loff_t len);
+int __wpfile_fill_begin(struct inode *inode, pgoff_t index, bool content,
+			int begun);
 bool wpfile_truncate_begin(struct inode *inode, loff_t start, loff_t end);
 void wpfile_truncate_end(struct inode *inode, bool begun);
 int wpfile_pin_begin(struct inode *inode, loff_t start, loff_t end);
@@ -76,6 +92,13 @@ static inline pte_t wpfile_filter_pte(struct vm_area_struct *vma,
 	return wpfile_filter_ptes(vma, addr, pte, 1);
 }
 
+/* Is any page of the range protected?  For many entries under one lock. */
+static inline bool wpfile_any_protected(struct vm_area_struct *vma,
+					unsigned long addr, unsigned long nr)
+{
+	return wpfile_vma_armed(vma) && __wpfile_any_protected(vma, addr, nr);
+}
+
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
 static inline pmd_t wpfile_filter_pmd(struct vm_area_struct *vma,
 				      unsigned long addr, pmd_t pmd)
@@ -98,13 +121,13 @@ static inline bool wpfile_wants_ptes(struct vm_fault *vmf)
  */
 static inline vm_fault_t wpfile_write_fault(struct vm_fault *vmf)
 {
-	return wpfile_vma_armed(vmf->vma) ? __wpfile_write_fault(vmf) : 0;
+	return wpfile_shared_armed(vmf->vma) ? __wpfile_write_fault(vmf) : 0;
 }
 
 /* Is the fault gate needed?  Called under the page table lock. */
 static inline bool wpfile_protected(struct vm_fault *vmf)
 {
-	return wpfile_vma_armed(vmf->vma) && __wpfile_protected(vmf);
+	return wpfile_shared_armed(vmf->vma) && __wpfile_protected(vmf);
 }
 
 /*
@@ -120,6 +143,34 @@ static inline int wpfile_write(struct inode *inode, loff_t pos, size_t len)
 static inline int wpfile_resize(struct inode *inode, loff_t size)
 {
 	return wpfile_armed(inode->i_mapping) ? __wpfile_resize(inode, size) : 0;
+}
+
+static inline int wpfile_punch(struct inode *inode, loff_t start, loff_t len)
+{
+	return wpfile_armed(inode->i_mapping) ?
+	       __wpfile_punch(inode, start, len) : 0;
+}
+
+/*
+ * A page is added to the file without the inode lock.  From begin to end nobody
+ * sets bits, or a first monitor is not yet there: attach() waits for us.
+ * Return: what end takes, or -EINTR after a fatal signal.
+ */
+static inline int wpfile_fill_begin(struct inode *inode, pgoff_t index,
+				    bool content)
+{
+	int begun = srcu_read_lock(&wpfile_fills);
+
+	return wpfile_armed(inode->i_mapping) ?
+	       __wpfile_fill_begin(inode, index, content, begun) : begun;
+}
+
+static inline void wpfile_fill_end(struct inode *inode, int begun)
+{
+	if (likely(begun != WPFILE_FILL_LOCKED))
+		srcu_read_unlock(&wpfile_fills, begun);
+	else
+		filemap_invalidate_unlock_shared(inode->i_mapping);
 }
 
 /* Somebody may store to pages of a file without a fault, from now on. */
@@ -190,13 +241,18 @@ static inline int wpfile_resize(struct inode *inode, loff_t size)
 	return 0;
 }
 
+static inline int wpfile_punch(struct inode *inode, loff_t start, loff_t len)
+{
+	return 0;
+}
+
 static inline int wpfile_fill_begin(struct inode *inode, pgoff_t index,
 				    bool content)
 {
 	return 0;
 }
 
-static inline void wpfile_fill_end(struct inode *inode)
+static inline void wpfile_fill_end(struct inode *inode, int begun)
 {
 }
 

@@ -65,8 +65,9 @@
  * With the first mark a file gets AS_WPFILE, and the static key is raised.  Code
  * that tested either before and was told "not armed" may still be about to act
  * on it.  Under a page table lock that is waited for by an RCU grace period,
- * before the first bit can be set; with the inode lock or invalidate_lock held,
- * by whoever sets bits, since he takes both.  Every test is in one of these.
+ * before the first bit can be set, and so are pages being filled, under SRCU;
+ * with the inode lock or invalidate_lock held, by whoever sets bits, since he
+ * takes both.  Every test is in one of these.
  */
 #include <linux/memcontrol.h>
 #include <linux/namei.h>
@@ -170,6 +171,7 @@ static int attach(struct wpfile_mark *mark)
 		set_bit(AS_WPFILE, &file->inode->i_mapping->flags);
 		/* See "Arming" at the top. */
 		synchronize_rcu_expedited();
+		synchronize_srcu_expedited(&wpfile_fills);
 	}
 	return 0;
 }

@@ -43,17 +43,23 @@ static bool any_protected(struct vm_area_struct *vma, unsigned long addr,
 	return false;
 }
 
-pte_t __wpfile_filter_ptes(struct vm_area_struct *vma, unsigned long addr,
-			   pte_t pte, unsigned int nr)
+bool __wpfile_any_protected(struct vm_area_struct *vma, unsigned long addr,
+			    unsigned long nr)
 {
 	/* Partner: the barriers behind the setting of bits, cut.c, protect.c, scan.c. */
 	smp_mb();
-	return any_protected(vma, addr, nr) ? pte_wrprotect(pte) : pte;
+	return any_protected(vma, addr, nr);
+}
+
+pte_t __wpfile_filter_ptes(struct vm_area_struct *vma, unsigned long addr,
+			   pte_t pte, unsigned int nr)
+{
+	return __wpfile_any_protected(vma, addr, nr) ? pte_wrprotect(pte) : pte;
 }
 
 bool __wpfile_protected(struct vm_fault *vmf)
 {
-	return any_protected(vmf->vma, vmf->address, 1);
+	return __wpfile_any_protected(vmf->vma, vmf->address, 1);
 }
 
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE

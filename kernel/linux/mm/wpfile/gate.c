@@ -9,9 +9,10 @@
  *
  *   a fault		drops the lock, and then installs an entry that the filter
  *			looks at: bits set in between are seen there
- *   write(), truncate	keep the inode lock until the content has changed
- *   fill, punch	keep invalidate_lock until the content has changed, since
- *			UFFDIO_COPY and drivers come without the inode lock
+ *   write(), truncate,	keep the inode lock until the content has changed
+ *   punch
+ *   fill, truncation	keep invalidate_lock until the content has changed, since
+ *   by drivers		they come without the inode lock
  *   pin		keeps invalidate_lock until the pages have their references,
  *			which a cut then counts (pin.c)
  *
@@ -26,6 +27,8 @@
 #include <linux/xarray.h>
 
 #include "wpfile.h"
+
+DEFINE_SRCU(wpfile_fills);
 
 /* TRACK: what was written is what is not protected. */
 void wpfile_track(struct wpfile_mark *mark, pgoff_t index)
@@ -166,27 +169,29 @@ int __wpfile_resize(struct inode *inode, loff_t size)
 	return 0;
 }
 
+int __wpfile_punch(struct inode *inode, loff_t start, loff_t len)
+{
+	return discard(inode, start >> PAGE_SHIFT,
+		       (start + len - 1) >> PAGE_SHIFT, true);
+}
+
 /*
- * UFFDIO_COPY and UFFDIO_ZEROPAGE add a page to the file.  The lock is taken
- * whether the file is armed or not: it may become so before the page is in.
- * No change: zeros (not @content), and where there is a page (EEXIST); should that
- * go in between, it passes a gate of its own.
+ * UFFDIO_COPY and UFFDIO_ZEROPAGE add a page to the file.  No change: zeros (not
+ * @content), and where there is a page (EEXIST); should that go in between, it
+ * passes a gate of its own.
  */
-int wpfile_fill_begin(struct inode *inode, pgoff_t index, bool content)
+int __wpfile_fill_begin(struct inode *inode, pgoff_t index, bool content,
+			int begun)
 {
 	struct address_space *mapping = inode->i_mapping;
 
+	/* attach() of another file must not wait for what waits for a cut. */
+	srcu_read_unlock(&wpfile_fills, begun);
 	if (down_read_killable(&mapping->invalidate_lock))
 		return -EINTR;
-	if (wpfile_armed(mapping) && content &&
-	    wpfile_next_present(mapping, index, index) > index)
+	if (content && wpfile_next_present(mapping, index, index) > index)
 		open_gate(inode, index, index, false);
-	return 0;
-}
-
-void wpfile_fill_end(struct inode *inode)
-{
-	filemap_invalidate_unlock_shared(inode->i_mapping);
+	return WPFILE_FILL_LOCKED;
 }
 
 /*
@@ -228,16 +233,15 @@ static void lose_all(struct inode *inode)
 }
 
 /*
- * shmem_truncate_range(), of callers that may not hold the inode lock.  An inode
- * that is being evicted has no monitor.  Shrinkers of drivers come here from
- * reclaim, which may have been entered with the lock held.
+ * shmem_truncate_range(), of drivers, which do not hold the inode lock.  The lock
+ * is taken whether the file is armed or not: it may become so before the pages
+ * have gone.  Shrinkers come here from reclaim, which may have been entered with
+ * the lock held.
  */
 bool wpfile_truncate_begin(struct inode *inode, loff_t start, loff_t end)
 {
 	pgoff_t last = end < 0 ? WPFILE_LAST_PAGE : end >> PAGE_SHIFT;
 
-	if (mapping_exiting(inode->i_mapping))
-		return false;
 	if (current->flags & PF_MEMALLOC) {
 		if (wpfile_armed(inode->i_mapping))
 			lose_all(inode);
