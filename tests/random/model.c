@@ -100,7 +100,7 @@ static size_t visible(size_t page)
 }
 
 /* Memory for the page: with a huge folio, for its neighbours, too. */
-static void fill_hole(size_t page, bool by_reading)
+static void fill_hole(size_t page)
 {
 	size_t first = page, pages = 1, i;
 
@@ -109,9 +109,9 @@ static void fill_hole(size_t page, bool by_reading)
 		pages = HUGE_PAGES;
 	}
 	for (i = first; i < first + pages; i++) {
-		model.hole[i] = false;
-		if (by_reading)
+		if (model.hole[i])
 			watch_filled(i);
+		model.hole[i] = false;
 	}
 }
 
@@ -146,7 +146,7 @@ static void write_page(size_t page, size_t from, size_t length,
 					    end - from);
 
 	watch_written(page, changed);
-	fill_hole(page, false);
+	fill_hole(page);
 	memcpy(own_bytes(page) + from, data, length);
 }
 
@@ -257,7 +257,7 @@ static void fill_holes(const struct effect *effect)
 	size_t page = effect->offset / PAGE;
 
 	for (; page < PAGES_OF(effect->offset + effect->length); page++)
-		fill_hole(page, effect->type == FILLS);
+		fill_hole(page);
 }
 
 void model_change(const struct effect *effect)
