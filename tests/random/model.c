@@ -159,12 +159,24 @@ static void write_entry(size_t extent)
 		watch_written(page, false);
 }
 
+/* One of the stores to a huge folio comes first, which may be any. */
+static void fill_huge(size_t offset, size_t end)
+{
+	size_t page;
+
+	for (page = offset / PAGE + 1; page < PAGES_OF(end); page++)
+		if (page % HUGE_PAGES && model.huge[page / HUGE_PAGES])
+			fill_hole(page);
+}
+
 static void change_write(const struct effect *effect)
 {
 	size_t offset = effect->offset, end = offset + effect->length, length;
 	const char *data = effect->data;
 
-	if (!effect->mapped)
+	if (effect->mapped)
+		fill_huge(offset, end);
+	else
 		grow(end);
 	for (; offset < end; offset += length, data += length) {
 		length = MIN(PAGE - offset % PAGE, end - offset);
