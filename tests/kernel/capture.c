@@ -188,6 +188,62 @@ TEST_F(capture, size_is_that_at_the_last_cut)
 	EXPECT_EQ(0, pread(self->monitor, &byte, 1, 40 * PAGE + 1));
 }
 
+/* What pread() of a byte says: 0 behind the end. */
+static int byte_of(int monitor, size_t page)
+{
+	char byte;
+
+	return pread(monitor, &byte, 1, page * PAGE);
+}
+
+TEST_F(capture, size_shrinks_with_the_file_where_nothing_is_known_beyond)
+{
+	ASSERT_EQ(0, wp_protect(self->monitor, 0, PAGE));
+	ASSERT_EQ(0, ftruncate(self->area.fd, 5 * PAGE));
+	EXPECT_EQ(-1, byte_of(self->monitor, 7));
+	EXPECT_EQ(ENODATA, errno);
+	ASSERT_EQ(0, wp_protect(self->monitor, 0, PAGE));
+	EXPECT_EQ(0, byte_of(self->monitor, 7));
+	EXPECT_EQ(0, byte_of(self->monitor, 5));
+	EXPECT_EQ(-1, byte_of(self->monitor, 4));
+	EXPECT_EQ(ENODATA, errno);
+}
+
+TEST_F(capture, size_stays_while_a_page_beyond_is_known)
+{
+	struct wpfile_range ranges[] = {
+		{ 0, 8 * PAGE },
+		{ 9 * PAGE, WPFILE_TO_END },
+	};
+
+	ASSERT_EQ(0, wp_protect(self->monitor, 0, WPFILE_TO_END));
+	ASSERT_EQ(0, ftruncate(self->area.fd, 5 * PAGE));
+	ASSERT_EQ(0, wp_protect_ranges(self->monitor, ranges, 2));
+	EXPECT_EQ(1, version_of(self->monitor, 8));
+	EXPECT_EQ(-ENODATA, version_of(self->monitor, 7));
+	EXPECT_EQ(-ENODATA, version_of(self->monitor, 9));
+	ASSERT_EQ(0, wp_unprotect(self->monitor, 8 * PAGE, PAGE));
+	ASSERT_EQ(0, wp_protect(self->monitor, 0, PAGE));
+	EXPECT_EQ(0, byte_of(self->monitor, 7));
+}
+
+TEST_F(capture, end_within_a_page_that_is_left_alone_stays)
+{
+	off_t end = self->area.size;
+	char bytes[100];
+
+	ASSERT_EQ(100, end % (off_t)PAGE);
+	ASSERT_EQ(0, wp_protect(self->monitor, 0, WPFILE_TO_END));
+	ASSERT_EQ(0, ftruncate(self->area.fd, end - 50));
+	ASSERT_EQ(0, wp_protect(self->monitor, end + PAGE - 100,
+				WPFILE_TO_END));
+	EXPECT_EQ(30, pread(self->monitor, bytes, sizeof(bytes), end - 30));
+	EXPECT_STREQ("same", compare_memory(bytes, self->area.before + end - 30,
+					    30));
+	ASSERT_EQ(0, wp_protect(self->monitor, end - 100, WPFILE_TO_END));
+	EXPECT_EQ(0, pread(self->monitor, bytes, sizeof(bytes), end - 30));
+}
+
 TEST_F(capture, what_is_cut_off_is_kept)
 {
 	ASSERT_EQ(0, wp_protect(self->monitor, 0, WPFILE_TO_END));

@@ -44,8 +44,9 @@ const struct bug bugs[] = {
 	{ "size-most", "it ends where the file did at its longest PROTECT" },
 	{ "snapshot-grows", "a snapshot has the size of the file" },
 	{ "holes-filled", "a snapshot forgets its holes" },
-	{ "holes-made", "a snapshot takes for a hole what is one now" },
-	{ "holes-allocated", "allocation makes data of a snapshot's holes" },
+	{ "holes-made", "a snapshot takes data for a hole if it is one now" },
+	{ "holes-written", "a write makes data of a snapshot's holes" },
+	{ "holes-around", "a write makes data of the hole behind it" },
 	{ "holes-read", "pread() of a snapshot makes data of its holes" },
 	{ "close-all", "closing one monitor drops the bits of all" },
 	{ "count", "QUERY does not count snapshots" },
@@ -115,29 +116,25 @@ static void notice(size_t offset, size_t length)
 		notice_page(end);
 }
 
+/* To a monitor that protects it, it is data from now on. */
+static void fill_hole(size_t page)
+{
+	struct monitor *monitor;
+
+	if (is_hole[page] && has_bug("allocation"))
+		notice_page(page);
+	is_hole[page] = false;
+	for (monitor = monitors; monitor < monitors + NR_WATCHES; monitor++)
+		if (monitor->bit[page])
+			monitor->hole[page] = false;
+}
+
 static void fill_holes(size_t offset, size_t length)
 {
 	size_t page;
 
-	for (page = offset / PAGE; page < PAGES_OF(offset + length); page++) {
-		if (is_hole[page] && has_bug("allocation"))
-			notice_page(page);
-		is_hole[page] = false;
-	}
-}
-
-/* By a read fault: to a monitor that protects it, it is data from now on. */
-static void read_holes(size_t offset, size_t length)
-{
-	struct monitor *monitor;
-	size_t page;
-
-	fill_holes(offset, length);
-	for (monitor = monitors; monitor < monitors + NR_WATCHES; monitor++)
-		for (page = offset / PAGE; page < PAGES_OF(offset + length);
-		     page++)
-			if (monitor->bit[page])
-				monitor->hole[page] = false;
+	for (page = offset / PAGE; page < PAGES_OF(offset + length); page++)
+		fill_hole(page);
 }
 
 /* --- what operations do --- */
@@ -155,6 +152,11 @@ static void write_bytes(const struct effect *effect)
 {
 	if (!effect->mapped)
 		grow(effect->offset + effect->length);
+	if (has_bug("holes-written"))
+		fill_holes(effect->offset, effect->length);
+	if (has_bug("holes-around") &&
+	    PAGES_OF(effect->offset + effect->length) < file_pages)
+		fill_hole(PAGES_OF(effect->offset + effect->length));
 	if (has_bug("late-copy"))
 		memcpy(bytes + effect->offset, effect->data, effect->length);
 	notice(effect->offset, effect->length);
@@ -218,7 +220,7 @@ static void change(const struct effect *effect)
 		fill_holes(effect->offset, effect->length);
 		break;
 	case FILLS:
-		read_holes(effect->offset, effect->length);
+		fill_holes(effect->offset, effect->length);
 		break;
 	}
 }

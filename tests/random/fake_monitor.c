@@ -261,10 +261,8 @@ static bool was_hole(const struct monitor *monitor, size_t page)
 {
 	if (has_bug("holes-filled"))
 		return false;
-	if (has_bug("holes-made"))
-		return is_hole[page];
-	if (has_bug("holes-allocated") && !monitor->captured[page])
-		return monitor->hole[page] && is_hole[page];
+	if (has_bug("holes-made") && is_hole[page])
+		return true;
 	return monitor->hole[page];
 }
 

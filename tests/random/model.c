@@ -100,7 +100,7 @@ static size_t visible(size_t page)
 }
 
 /* Memory for the page: with a huge folio, for its neighbours, too. */
-static void fill_hole(size_t page, bool by_reading)
+static void fill_hole(size_t page)
 {
 	size_t first = page, pages = 1, i;
 
@@ -109,9 +109,9 @@ static void fill_hole(size_t page, bool by_reading)
 		pages = HUGE_PAGES;
 	}
 	for (i = first; i < first + pages; i++) {
-		model.hole[i] = false;
-		if (by_reading)
+		if (model.hole[i])
 			watch_filled(i);
+		model.hole[i] = false;
 	}
 }
 
@@ -146,7 +146,7 @@ static void write_page(size_t page, size_t from, size_t length,
 					    end - from);
 
 	watch_written(page, changed);
-	fill_hole(page, false);
+	fill_hole(page);
 	memcpy(own_bytes(page) + from, data, length);
 }
 
@@ -159,12 +159,24 @@ static void write_entry(size_t extent)
 		watch_written(page, false);
 }
 
+/* One of the stores to a huge folio comes first, which may be any. */
+static void fill_huge(size_t offset, size_t end)
+{
+	size_t page;
+
+	for (page = offset / PAGE + 1; page < PAGES_OF(end); page++)
+		if (page % HUGE_PAGES && model.huge[page / HUGE_PAGES])
+			fill_hole(page);
+}
+
 static void change_write(const struct effect *effect)
 {
 	size_t offset = effect->offset, end = offset + effect->length, length;
 	const char *data = effect->data;
 
-	if (!effect->mapped)
+	if (effect->mapped)
+		fill_huge(offset, end);
+	else
 		grow(end);
 	for (; offset < end; offset += length, data += length) {
 		length = MIN(PAGE - offset % PAGE, end - offset);
@@ -257,7 +269,7 @@ static void fill_holes(const struct effect *effect)
 	size_t page = effect->offset / PAGE;
 
 	for (; page < PAGES_OF(effect->offset + effect->length); page++)
-		fill_hole(page, effect->type == FILLS);
+		fill_hole(page);
 }
 
 void model_change(const struct effect *effect)

@@ -207,6 +207,9 @@ static int done_mremap(const struct op *op, struct effect *effect, long done)
 	struct mapping moved = process->map[op->map];
 
 	(void)effect;
+	/* Pieces of private memory that fork() has shared stay pieces. */
+	if (done == -EFAULT && !moved.shared)
+		return 0;
 	if (done < 0)
 		return fail("returned %ld", done);
 	moved.address = board->new_address;

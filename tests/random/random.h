@@ -183,7 +183,7 @@ void watch_copy(const struct watch *watch, char *to, size_t offset,
 void watch_written(size_t page, bool changed);
 /* The end of the file moves over it; @changed: what it shows is not zero. */
 void watch_grown(size_t page, bool changed);
-/* A read fault has filled the page, or may have. */
+/* A hole is filled with zeros, or may be. */
 void watch_filled(size_t page);
 
 /* --- backends --- */

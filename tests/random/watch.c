@@ -157,7 +157,7 @@ void watch_grown(size_t page, bool changed)
 		note_write(watch, page, changed && watch->type == TRACK);
 }
 
-/* "A hole may be told as data" then; what was captured before stays one. */
+/* "A hole may be told as data" then; one that was written before stays one. */
 void watch_filled(size_t page)
 {
 	struct watch *watch;

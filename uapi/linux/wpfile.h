@@ -195,8 +195,9 @@ struct wpfile_monitor {
  * Returns a plain, read-only file descriptor, with close-on-exec, whose content
  * is that of the file at one instant T within the call: read(), pread(),
  * sendfile(), splice(), mmap(), lseek() with SEEK_DATA and SEEK_HOLE, fstat().
- * (A hole may be told as data: when a read fault has filled it with zeros since,
- * or when it was looked at through a mapping of the snapshot.  Never the opposite.)
+ * (A hole may be told as data if something has filled it with zeros before it was
+ * written: a read fault, fallocate(), a write next to it in a huge page; or if it
+ * was looked at through a mapping of the snapshot.  Data is never told as a hole.)
  * Every store before T is in it, none after, over all processes.  Writers go
  * on meanwhile; what they overwrite is kept until the last descriptor and
  * mapping of the snapshot are gone.  Where content is lost (EIO above), reads

@@ -73,7 +73,8 @@ static int reserve(struct cut *cut)
 	return err;
 }
 
-static void set_bits(struct cut *cut)
+/* What earlier cuts knew of the ranges. */
+static void forget(struct cut *cut)
 {
 	struct wpfile_mark *mark = cut->mark;
 	struct wpfile_span span;
@@ -84,6 +85,14 @@ static void set_bits(struct cut *cut)
 		wpfile_pageset_clear(&mark->pages, span.first, span.last);
 		wpfile_shadow_drop(mark, span.first, span.last);
 	}
+}
+
+static void set_bits(struct cut *cut)
+{
+	struct wpfile_mark *mark = cut->mark;
+	struct wpfile_span span;
+	unsigned int i;
+
 	for (i = 0; i < cut->nr; i++) {
 		span = cut->spans[i];
 		if (clip(&span, cut->pages))
@@ -103,18 +112,17 @@ static int walk(struct cut *cut)
 
 /*
  * The end of what the monitor knows: that of the file, unless an earlier cut
- * knew more and the ranges of this one leave some of that alone.
+ * knew more, and this one has left alone the page of that end or one behind it.
  */
 static void set_size(struct cut *cut)
 {
 	struct wpfile_mark *mark = cut->mark;
 	struct inode *shadow = file_inode(mark->shadow);
-	struct wpfile_span *last = &cut->spans[cut->nr - 1];
 	loff_t size = i_size_read(mark->file->inode);
 
 	if (size >= mark->size ||
-	    (last->first <= cut->pages &&
-	     last->last + 1 >= wpfile_pages(mark->size)))
+	    !wpfile_pageset_knows(&mark->pages, size >> PAGE_SHIFT,
+				  wpfile_pages(mark->size) - 1))
 		mark->size = size;
 	/* It may hold pages behind the end, of an earlier cut. */
 	i_size_write(shadow, max(mark->size, i_size_read(shadow)));
@@ -129,6 +137,7 @@ static void cut_work(struct work_struct *work)
 
 	filemap_invalidate_lock(inode->i_mapping);
 	start = ktime_get();
+	forget(cut);
 	set_size(cut);
 	wpfile_unsettle(mark);
 	set_bits(cut);

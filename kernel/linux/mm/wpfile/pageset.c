@@ -144,6 +144,14 @@ static pgoff_t chunk_next(struct wpfile_chunk *chunk, pgoff_t first,
 	return base + at;
 }
 
+static bool chunk_knows(struct wpfile_chunk *chunk, pgoff_t first, pgoff_t last)
+{
+	unsigned int end = chunk_bit(last) + 1;
+
+	return find_next_or_bit(chunk->protected, chunk->captured, end,
+				chunk_bit(first)) < end;
+}
+
 /*
  * Looks from *@at for the first page up to @last whose bit is @set, at some runs
  * only.  True if there is an answer in *@at: a page, or last + 1.
@@ -209,6 +217,30 @@ pgoff_t wpfile_pageset_find(struct wpfile_pageset *ps, pgoff_t first,
 	while (!look(ps, &first, last, set))
 		cond_resched();
 	return first;
+}
+
+/**
+ * wpfile_pageset_knows - is a page of a range protected or captured?
+ * @ps: the pageset, not lost
+ * @first: first page
+ * @last: last page
+ */
+bool wpfile_pageset_knows(struct wpfile_pageset *ps, pgoff_t first,
+			  pgoff_t last)
+{
+	MA_STATE(mas, &ps->tree, first, first);
+	void *entry;
+
+	guard(mutex)(&ps->lock);
+	mas_for_each(&mas, entry, last) {
+		if (entry == ALL ||
+		    (is_chunk(entry) &&
+		     chunk_knows(entry, max(mas.index, first),
+				 min(mas.last, last))))
+			return true;
+		cond_resched();
+	}
+	return false;
 }
 
 /* How many pages of a range are protected; what was counted if killed. */

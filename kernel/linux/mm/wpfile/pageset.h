@@ -48,6 +48,8 @@ pgoff_t wpfile_pageset_next_set(struct wpfile_pageset *ps, pgoff_t first,
 				pgoff_t last);
 pgoff_t wpfile_pageset_find(struct wpfile_pageset *ps, pgoff_t first,
 			    pgoff_t last, bool set);
+bool wpfile_pageset_knows(struct wpfile_pageset *ps, pgoff_t first,
+			  pgoff_t last);
 unsigned long wpfile_pageset_count(struct wpfile_pageset *ps, pgoff_t first,
 				   pgoff_t last);
 

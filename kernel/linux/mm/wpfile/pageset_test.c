@@ -149,6 +149,34 @@ static void whole_files_are_one_run(struct kunit *test)
 						WPFILE_LAST_PAGE));
 }
 
+static bool model_knows(struct model *m, pgoff_t first, pgoff_t last)
+{
+	return find_next_or_bit(m->protected, m->captured, last + 1, first) <=
+	       last;
+}
+
+static void captured_pages_are_known_like_protected_ones(struct kunit *test)
+{
+	struct model *m = test->priv;
+	struct wpfile_pageset *ps = &m->ps;
+
+	KUNIT_EXPECT_FALSE(test, wpfile_pageset_knows(ps, 0, WPFILE_LAST_PAGE));
+	set(test, 600, 600);
+	gate(test, 600, true);
+	KUNIT_EXPECT_TRUE(test, wpfile_pageset_knows(ps, 0, WPFILE_LAST_PAGE));
+	KUNIT_EXPECT_TRUE(test, wpfile_pageset_knows(ps, 600, 600));
+	KUNIT_EXPECT_FALSE(test, wpfile_pageset_knows(ps, 0, 599));
+	KUNIT_EXPECT_FALSE(test, wpfile_pageset_knows(ps, 601,
+						      WPFILE_LAST_PAGE));
+	set(test, 1024, 1535);
+	KUNIT_EXPECT_TRUE(test, wpfile_pageset_knows(ps, 601, 1024));
+	KUNIT_EXPECT_TRUE(test, wpfile_pageset_knows(ps, 1535, 1535));
+	KUNIT_EXPECT_FALSE(test, wpfile_pageset_knows(ps, 601, 1023));
+	KUNIT_EXPECT_FALSE(test, wpfile_pageset_knows(ps, 1536, 1999));
+	clear(test, 600, 1535);
+	KUNIT_EXPECT_FALSE(test, wpfile_pageset_knows(ps, 0, WPFILE_LAST_PAGE));
+}
+
 static void lost_set_has_no_page_until_it_is_reset(struct kunit *test)
 {
 	struct model *m = test->priv;
@@ -200,6 +228,8 @@ static void random_operations_agree_with_a_bitmap(struct kunit *test)
 		KUNIT_ASSERT_EQ(test,
 				find_next_zero_bit(m->protected, last + 1, first),
 				wpfile_pageset_find(&m->ps, first, last, false));
+		KUNIT_ASSERT_EQ(test, model_knows(m, first, last),
+				wpfile_pageset_knows(&m->ps, first, last));
 		if (i % 100 == 0)
 			expect_same(test);
 	}
@@ -212,6 +242,7 @@ static struct kunit_case pageset_cases[] = {
 	KUNIT_CASE(first_write_cuts_a_chunk_out_of_runs),
 	KUNIT_CASE(setting_forgets_what_was_captured),
 	KUNIT_CASE(whole_files_are_one_run),
+	KUNIT_CASE(captured_pages_are_known_like_protected_ones),
 	KUNIT_CASE(lost_set_has_no_page_until_it_is_reset),
 	KUNIT_CASE(random_operations_agree_with_a_bitmap),
 	{}
