@@ -160,7 +160,7 @@ void report(void)
 	report_memory();
 	if (control->faults) {
 		say_exits();
-		ksft_test_result(exits_taken() > 100,
+		ksft_test_result(exits_taken() > ENOUGH_EXITS,
 				 "error exits were taken\n");
 	}
 	if (!control->by_reading)

@@ -206,7 +206,7 @@ static bool has_seen_enough(void)
 		if (chosen[i] && !did_something(i))
 			return false;
 	return counted(CUTS) > 10 && counted(AUDITS) > FILES &&
-	       (!control->faults || exits_taken() > 100);
+	       (!control->faults || exits_taken() > ENOUGH_EXITS);
 }
 
 static void watch(void)

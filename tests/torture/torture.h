@@ -21,6 +21,7 @@
 #define FILES		4
 #define MAX_DISTURBERS	24
 #define MAX_OPERATIONS	40
+#define ENOUGH_EXITS	30	/* beside all the others; --exits takes each */
 #define MAX_CHILDREN	(MAX_WRITERS + FILES + MAX_DISTURBERS + 2)
 
 /*
