@@ -18,6 +18,7 @@
 #include "kselftest.h"
 #include <errno.h>
 #include <glob.h>
+#include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -292,7 +293,9 @@ static void walk(const struct operation *operation, struct exits *exits,
 	struct scene scene;
 	int ret;
 
-	fault_at(0); /* has its file opened before any are counted */
+	/* Both have their files opened before any are counted. */
+	faults_off();
+	fault_at(0);
 	for (nth = 1; untaken < sure && !stopping(); nth++) {
 		ret = set_scene(&scene, operation->kind);
 		if (ret) {
@@ -387,27 +390,31 @@ static void report_operation(size_t i)
 }
 
 /*
- * Live objects of a cache that have wpfile in the stack of their allocation, as
- * SLUB notes it: "   COUNT CALLER ...", and below it, further to the right, the
- * stack.  What the kernel makes as it boots is to stay.
+ * Objects of a cache that have wpfile in the stack of their allocation, as SLUB
+ * notes it: "   COUNT CALLER ...", and below it, further to the right, the stack.
  */
-static int objects_of(const char *traces, bool say)
+static int objects_in(const char *cache, bool say)
 {
-	char *line = NULL, made[200] = "";
-	FILE *file = fopen(traces, "re");
+	char path[200], made[200] = "", *line = NULL;
 	size_t length = 0;
 	int left = 0;
+	FILE *file;
 
+	/* KASAN keeps what has been freed, for a while: not after this. */
+	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink", cache);
+	file_write(path, "1");
+	snprintf(path, sizeof(path), "/sys/kernel/debug/slab/%s/alloc_traces",
+		 cache);
+	file = fopen(path, "re");
 	while (file && getline(&line, &length, file) > 0) {
 		if (strncmp(line, "        ", 8))
 			snprintf(made, sizeof(made), "%s", line);
-		if (!strstr(line, "wpfile_") || strstr(line, "_init+") ||
-		    !made[0])
+		if (!strstr(line, "wpfile_") || strstr(line, "_init+"))
 			continue;
-		if (say)
-			ksft_print_msg("%s: %s", traces, made);
+		if (say && made[0])
+			ksft_print_msg("%s: %s", cache, made);
 		left += atoi(made);
-		made[0] = 0; /* told */
+		made[0] = 0; /* counted */
 	}
 	if (file)
 		fclose(file);
@@ -415,17 +422,24 @@ static int objects_of(const char *traces, bool say)
 	return left;
 }
 
-/* -1: SLUB takes no notes. */
+/* Of those that wpfile uses.  -1: SLUB takes no notes. */
 static int objects_left(bool say)
 {
-	int left = 0;
+	static const char *const patterns[] = { "kmalloc-cg-*", "maple_node",
+						"filp", "shmem_inode_cache" };
+	int left = 0, flags = 0;
 	glob_t caches;
+	char path[200];
 	size_t i;
 
-	if (glob("/sys/kernel/debug/slab/*/alloc_traces", 0, NULL, &caches))
-		return -1;
+	for (i = 0; i < ARRAY_SIZE(patterns); i++, flags = GLOB_APPEND) {
+		snprintf(path, sizeof(path),
+			 "/sys/kernel/debug/slab/%s/alloc_traces", patterns[i]);
+		if (glob(path, flags, NULL, &caches))
+			return -1;
+	}
 	for (i = 0; i < caches.gl_pathc; i++)
-		left += objects_of(caches.gl_pathv[i], say);
+		left += objects_in(basename(dirname(caches.gl_pathv[i])), say);
 	globfree(&caches);
 	return left;
 }
