@@ -27,14 +27,40 @@ static const struct setting {
 	{ DEBUGFS "fail_page_alloc/min-order", "0" },
 };
 
-const char *faults_prepare(void)
+static const char *set(const struct setting *settings, size_t nr)
 {
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(settings); i++)
+	for (i = 0; i < nr; i++)
 		if (file_write(settings[i].path, settings[i].value))
 			return settings[i].path;
 	return NULL;
+}
+
+const char *faults_prepare(void)
+{
+	return set(settings, ARRAY_SIZE(settings));
+}
+
+/*
+ * With faults on, all of @nr from the one that fault_at() says.  Pages do not
+ * count if @objects_only: caches ask for some now and then, so that the numbers
+ * differ from run to run.  For a walker that is alone: settings are everybody's.
+ */
+void faults_in_a_row(unsigned int nr, bool objects_only)
+{
+	char times[16];
+	const struct setting row[] = {
+		{ DEBUGFS "failslab/probability", "100" },
+		{ DEBUGFS "failslab/times", times },
+		{ DEBUGFS "fail_page_alloc/probability", "100" },
+		{ DEBUGFS "fail_page_alloc/times", times },
+		{ DEBUGFS "fail_page_alloc/min-order", objects_only ? "20" : "0" },
+	};
+
+	snprintf(times, sizeof(times), "%u", nr);
+	if (set(row, ARRAY_SIZE(row)))
+		trouble(FAILED, "fault injection takes no settings");
 }
 
 /* Kept open: with faults on, open() may fail.  A child has its own. */

@@ -158,9 +158,11 @@ void report(void)
 	report_monitors();
 	report_pages();
 	report_memory();
-	if (control->faults)
-		ksft_test_result(control->exits > 100,
+	if (control->faults) {
+		say_exits();
+		ksft_test_result(exits_taken() > ENOUGH_EXITS,
 				 "error exits were taken\n");
+	}
 	if (!control->by_reading)
 		report_disturbers();
 	ksft_finished();

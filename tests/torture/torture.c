@@ -70,12 +70,16 @@ void trouble(enum trouble what, const char *format, ...)
 	stop_all();
 }
 
+bool is_legal(int error)
+{
+	return error == ENOMEM || error == EIO || error == EFAULT;
+}
+
 void failed(const char *what, int error)
 {
 	if (error < 0)
 		error = -error;
-	if (control->faults &&
-	    (error == ENOMEM || error == EIO || error == EFAULT))
+	if (control->faults && is_legal(error))
 		count(FAILURES, 1);
 	else
 		trouble(FAILED, "%s: %s", what,
@@ -183,7 +187,7 @@ static void say_progress(int passed)
 		counted(PAGES_SEEN), counted(AUDITS), counted(SCANS),
 		control->troubles[INVERSION], control->troubles[WRONG_BYTE],
 		control->troubles[CHANGED], control->troubles[LOST_WRITE],
-		counted(FAILURES), (unsigned long long)control->exits,
+		counted(FAILURES), (unsigned long long)exits_taken(),
 		counted(MOVES), counted(SIGNALS), text);
 	cuts_before = counted(CUTS);
 	said = passed;
@@ -202,7 +206,7 @@ static bool has_seen_enough(void)
 		if (chosen[i] && !did_something(i))
 			return false;
 	return counted(CUTS) > 10 && counted(AUDITS) > FILES &&
-	       (!control->faults || control->exits > 100);
+	       (!control->faults || exits_taken() > ENOUGH_EXITS);
 }
 
 static void watch(void)
@@ -236,7 +240,7 @@ static void usage(void)
 	size_t i;
 
 	fprintf(stderr,
-		"usage: torture [--seconds N] [--processes N] [--seed N] [--only NAME]... [--faults] [--control]\n"
+		"usage: torture [--seconds N] [--processes N] [--seed N] [--only NAME]... [--faults | --exits | --control]\n"
 		"  --seconds N    at least (60), and until everything has happened once\n"
 		"  --processes N  that write (64, at most)\n"
 		"  --only NAME    of these disturbers, or none:");
@@ -245,6 +249,7 @@ static void usage(void)
 	fprintf(stderr,
 		"\n"
 		"  --faults       allocations fail; the kernel needs CONFIG_FAULT_INJECTION\n"
+		"  --exits        nothing but: takes each error exit once, the same\n"
 		"  --control      reads the files plainly: is that found to be no cut?\n");
 	exit(KSFT_FAIL);
 }
@@ -280,6 +285,7 @@ static void parse(int argc, char **argv)
 		{ "seed", required_argument, NULL, 's' },
 		{ "only", required_argument, NULL, 'o' },
 		{ "faults", no_argument, NULL, 'f' },
+		{ "exits", no_argument, NULL, 'e' },
 		{ "control", no_argument, NULL, 'c' },
 		{},
 	};
@@ -303,6 +309,10 @@ static void parse(int argc, char **argv)
 			only = true;
 			break;
 		case 'f':
+			control->faults = true;
+			break;
+		case 'e':
+			control->exits_only = true;
 			control->faults = true;
 			break;
 		case 'c':
@@ -357,6 +367,8 @@ int main(int argc, char **argv)
 		ksft_exit_skip("this kernel has no %s\n", missing);
 	if (cgroup_make(cgroup, sizeof(cgroup), -1, -1) || cgroup_enter(cgroup))
 		ksft_exit_fail_msg("no memory cgroup\n");
+	if (control->exits_only)
+		report_exits();
 	note_beginning();
 	make_files();
 	start_all();

@@ -20,6 +20,8 @@
 #define OWN_PAGES	4
 #define FILES		4
 #define MAX_DISTURBERS	24
+#define MAX_OPERATIONS	40
+#define ENOUGH_EXITS	30	/* beside all the others; --exits takes each */
 #define MAX_CHILDREN	(MAX_WRITERS + FILES + MAX_DISTURBERS + 2)
 
 /*
@@ -57,9 +59,19 @@ enum trouble {
 	NR_TROUBLES
 };
 
+/* Of one operation of exits.c. */
+struct exits {
+	unsigned int taken;	/* an allocation failed */
+	unsigned int failed;	/* the call said so */
+	unsigned int lost;	/* captures FAILED */
+	unsigned int told_all;	/* TRACK reported every page */
+	const char *missing;	/* why it cannot be done */
+};
+
 struct control {
 	bool stop;
 	bool faults, by_reading;	/* options --faults, --control */
+	bool exits_only;		/* option --exits, which has --faults */
 	unsigned int seed;
 	int nr_writers;
 	bool closed[FILES];		/* no writer may begin a step there */
@@ -67,7 +79,7 @@ struct control {
 	uint64_t counts[NR_COUNTS];
 	uint64_t did[MAX_DISTURBERS];
 	bool has_teeth[FILES];		/* plain reading was found out */
-	uint64_t exits;			/* of errors, which exits.c has taken */
+	struct exits exits[MAX_OPERATIONS];
 	pid_t pids[MAX_CHILDREN];	/* 0: none */
 	/* Of slots: what was begun before, and finished after, the store. */
 	uint64_t begun[FILES][MAX_WRITERS], finished[FILES][MAX_WRITERS];
@@ -87,6 +99,7 @@ void rest(uint64_t ms);
 /* Notes it, and lets everything end. */
 void trouble(enum trouble what, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+bool is_legal(int error);	/* where an allocation has failed */
 /* A call has failed: legal with injected faults, else trouble. */
 void failed(const char *what, int error);
 
@@ -127,13 +140,20 @@ enum order order_of(int id);
 void be_writer(int id);
 void be_cutter(int file);
 void be_auditor(void);
-void walk_exits(void);
+
+/* --- exits.c --- */
+
+void walk_exits(void);		/* until all is to end */
+uint64_t exits_taken(void);
+void say_exits(void);
+void report_exits(void) __attribute__((noreturn));	/* each once; exits */
 
 /* --- faults.c --- */
 
 const char *faults_prepare(void);	/* NULL, or why there can be none */
 void faults_on(void);			/* for the caller, now and then */
 void faults_off(void);
+void faults_in_a_row(unsigned int nr, bool objects_only);
 void fault_at(unsigned int nth);	/* the caller's nth allocation from here */
 bool fault_taken(void);			/* and none any more */
 
