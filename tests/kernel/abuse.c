@@ -62,10 +62,16 @@ FIXTURE_VARIANT_ADD(each, snapshot) {
 	.size = sizeof(struct wpfile_snapshot),
 	.flags = WPFILE_AT_ADDRESS,
 };
+FIXTURE_VARIANT_ADD(each, join) {
+	.request = WPFILE_IOC_JOIN,
+	.size = sizeof(struct wpfile_consent),
+	.flags = WPFILE_AT_ADDRESS,
+};
 FIXTURE_VARIANT_ADD(each, protect) {
 	.request = WPFILE_IOC_PROTECT,
 	.size = sizeof(struct wpfile_protect),
 	.on_monitor = true,
+	.flags = WPFILE_ALL_FILES,
 };
 FIXTURE_VARIANT_ADD(each, unprotect) {
 	.request = WPFILE_IOC_UNPROTECT,
@@ -328,15 +334,15 @@ TEST(unknown_ioctl_is_ENOTTY)
 	ASSERT_EQ(0, area_make(&area, MEMFD, PAGE));
 	monitor = wp_monitor(area.fd, WPFILE_TRACK);
 	for (nr = 0; nr < 256; nr++) {
-		if (nr > 0x02)
+		if (nr > 0x04)
 			EXPECT_EQ(-ENOTTY, wp_call(area.fd,
 						_IO(WPFILE_IOC_TYPE, nr),
 						&query));
-		if (nr > 0x02)
+		if (nr > 0x04)
 			EXPECT_EQ(-ENOTTY, wp_call(wp_device(),
 						_IO(WPFILE_IOC_TYPE, nr),
 						&query));
-		if (nr < 0x20 || nr > 0x22)
+		if (nr < 0x20 || nr > 0x24)
 			EXPECT_EQ(-ENOTTY,
 				  wp_call(monitor, _IO(WPFILE_IOC_TYPE, nr),
 				       &query));

@@ -31,9 +31,7 @@ FIXTURE_TEARDOWN(file)
 
 TEST_F(file, unknown_mode_is_EINVAL)
 {
-	EXPECT_EQ(-EINVAL, wp_monitor(self->area.fd, 2));
-	EXPECT_EQ(-EINVAL, wp_monitor(self->area.fd, 3));
-	EXPECT_EQ(-EINVAL, wp_monitor(self->area.fd, 4));
+	EXPECT_EQ(-EINVAL, wp_monitor(self->area.fd, WPFILE_NR_MODES));
 	EXPECT_EQ(-EINVAL, wp_monitor(self->area.fd, ~0U));
 }
 
@@ -162,7 +160,9 @@ TEST_F(file, query_tells_features_and_limits)
 	EXPECT_EQ(WPFILE_FEATURE_TRACK | WPFILE_FEATURE_CAPTURE |
 			  WPFILE_FEATURE_SNAPSHOT |
 			  WPFILE_FEATURE_SCAN_PROTECT | WPFILE_FEATURE_ADDRESS |
-			  WPFILE_FEATURE_HUGE | WPFILE_FEATURE_PINNED,
+			  WPFILE_FEATURE_HUGE | WPFILE_FEATURE_PINNED |
+			  WPFILE_FEATURE_SYNC | WPFILE_FEATURE_DENY |
+			  WPFILE_FEATURE_ATTACH,
 		  query.ret_features);
 	EXPECT_EQ(0, query.ret_monitors[0] + query.ret_monitors[1] +
 			     query.ret_monitors[2] + query.ret_monitors[3]);

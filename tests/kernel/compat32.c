@@ -16,13 +16,16 @@
 #define FAR (5ULL << 30)
 
 _Static_assert(sizeof(struct wpfile_range) == 16, "wpfile_range");
-_Static_assert(sizeof(struct wpfile_query) == 48, "wpfile_query");
-_Static_assert(sizeof(struct wpfile_monitor) == 32, "wpfile_monitor");
+_Static_assert(sizeof(struct wpfile_query) == 64, "wpfile_query");
+_Static_assert(sizeof(struct wpfile_monitor) == 48, "wpfile_monitor");
 _Static_assert(sizeof(struct wpfile_snapshot) == 48, "wpfile_snapshot");
 _Static_assert(sizeof(struct wpfile_protect) == 40, "wpfile_protect");
 _Static_assert(sizeof(struct wpfile_unprotect) == 24, "wpfile_unprotect");
 _Static_assert(sizeof(struct wpfile_scan) == 56, "wpfile_scan");
-_Static_assert(sizeof(struct wpfile_event) == 32, "wpfile_event");
+_Static_assert(sizeof(struct wpfile_event) == 64, "wpfile_event");
+_Static_assert(sizeof(struct wpfile_consent) == 16, "wpfile_consent");
+_Static_assert(sizeof(struct wpfile_resolve) == 16, "wpfile_resolve");
+_Static_assert(sizeof(struct wpfile_attach) == 32, "wpfile_attach");
 
 /* clang-format off */
 FIXTURE(compat) {

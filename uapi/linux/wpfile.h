@@ -14,6 +14,39 @@
  *   WPFILE_CAPTURE	the old content is kept for the monitor, the bit is
  *			cleared, the write goes on: a snapshot that stalls
  *			nobody.
+ *   WPFILE_SYNC	one event; the writer waits until the bit is cleared, by
+ *			WPFILE_IOC_RESOLVE or WPFILE_IOC_UNPROTECT.
+ *   WPFILE_DENY	the write fails: SIGSEGV with SEGV_ACCERR for a store,
+ *			EFAULT for a buffer of a system call, EPERM for a system
+ *			call on the file.
+ *
+ * Of several monitors DENY comes first, then SYNC, CAPTURE, TRACK: a write that
+ * fails or waits has changed nothing yet.
+ *
+ * A monitor holds up, or fails, nobody but those in its *domain*:
+ *
+ *   - tasks whose real, effective and saved uids and gids all equal those of its
+ *     creator, in the same user namespace, with no permitted capability that he
+ *     lacked, and dumpable (PR_SET_DUMPABLE);
+ *   - tasks whose memory its creator may trace: he has CAP_SYS_PTRACE over the
+ *     user namespace that they were executed in;
+ *   - processes that have joined by themselves (WPFILE_IOC_JOIN).
+ *
+ * And of what they do, it holds up only what they wait for anyway: stores in user
+ * mode, and their own synchronous system calls on the file, which wait at their
+ * return to user mode, with no lock held, and are then restarted.  Every other
+ * write, of anybody else, by the kernel for a task (a buffer of read(), ptrace,
+ * io_uring, aio), or with RWF_NOWAIT, *passes*: its old content is kept as by
+ * WPFILE_CAPTURE, the bit is cleared, and an event says WPFILE_PASSED.
+ *
+ * With WPFILE_DENY fails whatever a task in the domain does in a call of its own,
+ * whether it could wait or not: also aio (EPERM), UFFDIO_COPY into the file and
+ * pinning by a driver (EPERM), a buffer (EFAULT), and what it writes by ptrace,
+ * /proc/PID/mem or process_vm_writev().
+ *
+ * (Growth of a file changes no page for those modes that know it up to its end at
+ * the last PROTECT, all but WPFILE_TRACK: bytes that a mapping has stored behind
+ * the end were no content.)
  *
  * A write is any change of the content, by any process, through a mapping or
  * by a system call.  It is not: an access of the caller's private (copy on
@@ -45,7 +78,12 @@
  *		not zero: the program is newer than the kernel
  *   EACCES	the file descriptor is not open for reading
  *   EAGAIN	no event, and the monitor is O_NONBLOCK
- *   EBUSY	the file has as many monitors as it may have
+ *   EBADF	WPFILE_IOC_ATTACH: no such file descriptor
+ *   EBUSY	the file has as many monitors, or the monitor as many files, as
+ *		it may have; WPFILE_IOC_FORBID while the file has any
+ *   EDQUOT	the user has as many monitors as he may have (sysctl
+ *		user.max_wpfile_monitors)
+ *   EEXIST	the monitor has the file already
  *   EFAULT	a pointer is bad, or WPFILE_AT_ADDRESS names no mapping
  *   EINTR	a signal arrived, a fatal one but for read() of events; after
  *		PROTECT or SCAN, a WPFILE_CAPTURE monitor may have FAILED, and
@@ -57,6 +95,8 @@
  *   EMFILE	the process has no free file descriptor (ENFILE: the system)
  *   ENODATA	the page is neither protected nor captured, so that the monitor
  *		knows no content of it
+ *   ENOENT	the event does not wait for an answer (any more: its page was
+ *		unprotected, or has passed)
  *   ENOMEM	no memory for the monitor itself; nothing has changed
  *   ENOTTY	the file is not shared memory (a snapshot is not either), or the
  *		kernel has no such ioctl: WPFILE_IOC_QUERY on /dev/wpfile tells
@@ -65,7 +105,11 @@
  *		or this mode of monitor
  *   EOVERFLOW	the range ends beyond the largest file
  *   EPERM	the file descriptor is not open for writing, or the file is
- *		sealed against writing, and the caller does not own the file
+ *		sealed against writing, and the caller does not own the file; for
+ *		WPFILE_SYNC, WPFILE_DENY and WPFILE_IOC_FORBID: he does not do
+ *		both; WPFILE_IOC_JOIN: it is not open for writing;
+ *		WPFILE_IOC_ATTACH: the caller is not like him who made the
+ *		monitor; or monitors of the file have been forbidden
  *
  * Features are told by WPFILE_IOC_QUERY, never by the version of the kernel.
  */
@@ -81,16 +125,22 @@
 #define WPFILE_IOC_QUERY	_IO(WPFILE_IOC_TYPE, 0x00)
 #define WPFILE_IOC_MONITOR	_IO(WPFILE_IOC_TYPE, 0x01)
 #define WPFILE_IOC_SNAPSHOT	_IO(WPFILE_IOC_TYPE, 0x02)
+#define WPFILE_IOC_JOIN		_IO(WPFILE_IOC_TYPE, 0x03)
+#define WPFILE_IOC_FORBID	_IO(WPFILE_IOC_TYPE, 0x04)
 
 /* On the monitor. */
 #define WPFILE_IOC_PROTECT	_IO(WPFILE_IOC_TYPE, 0x20)
 #define WPFILE_IOC_UNPROTECT	_IO(WPFILE_IOC_TYPE, 0x21)
 #define WPFILE_IOC_SCAN		_IO(WPFILE_IOC_TYPE, 0x22)
+#define WPFILE_IOC_RESOLVE	_IO(WPFILE_IOC_TYPE, 0x23)
+#define WPFILE_IOC_ATTACH	_IO(WPFILE_IOC_TYPE, 0x24)
 
 /* Modes of a monitor. */
 #define WPFILE_TRACK		0
 #define WPFILE_CAPTURE		1
-#define WPFILE_NR_MODES		4	/* room in wpfile_query */
+#define WPFILE_SYNC		2
+#define WPFILE_DENY		3
+#define WPFILE_NR_MODES		4
 
 /*
  * The flag of the ioctls on the file: the file is the one mapped at @address
@@ -120,6 +170,13 @@ struct wpfile_range {
 #define WPFILE_FEATURE_ADDRESS	(1ULL << 4)	/* /dev/wpfile */
 #define WPFILE_FEATURE_HUGE	(1ULL << 5)	/* huge mappings protected whole */
 #define WPFILE_FEATURE_PINNED	(1ULL << 6)	/* ret_pinned_pages */
+#define WPFILE_FEATURE_SYNC	(1ULL << 7)	/* monitors of mode SYNC */
+#define WPFILE_FEATURE_DENY	(1ULL << 8)	/* monitors of mode DENY */
+#define WPFILE_FEATURE_ATTACH	(1ULL << 9)	/* several files a monitor */
+
+/* State of a file, in wpfile_query.ret_state. */
+#define WPFILE_STATE_FORBIDDEN	(1U << 0)	/* it gets no monitors any more */
+#define WPFILE_STATE_JOINED	(1U << 1)	/* the calling process has joined */
 
 /**
  * struct wpfile_query - WPFILE_IOC_QUERY: what the kernel and the file can do
@@ -131,6 +188,10 @@ struct wpfile_range {
  *	WPFILE_CAPTURE.  All 0 on /dev/wpfile without WPFILE_AT_ADDRESS.
  * @ret_max_monitors: how many monitors a file may have
  * @ret_max_ranges: how many ranges one PROTECT, UNPROTECT or SCAN may carry
+ * @ret_max_wait_ms: the longest wait_limit_ms of a monitor
+ * @ret_state: WPFILE_STATE_* bits, 0 on /dev/wpfile without WPFILE_AT_ADDRESS
+ * @ret_max_files: how many files a monitor may have
+ * @reserved: 0
  *
  * Needs no right but the file descriptor.
  */
@@ -142,31 +203,70 @@ struct wpfile_query {
 	__u32 ret_monitors[WPFILE_NR_MODES];
 	__u32 ret_max_monitors;
 	__u32 ret_max_ranges;
+	__u32 ret_max_wait_ms;
+	__u32 ret_state;
+	__u32 ret_max_files;
+	__u32 reserved;
 };
+
+/**
+ * struct wpfile_consent - WPFILE_IOC_JOIN, WPFILE_IOC_FORBID
+ * @size: sizeof(struct wpfile_consent)
+ * @flags: 0 or WPFILE_AT_ADDRESS
+ * @address: with WPFILE_AT_ADDRESS, else 0
+ *
+ * JOIN: the calling process belongs to the domain of all monitors of the file,
+ * now and later, until it executes a program or exits; its children do not, unless
+ * they share its memory (CLONE_VM, vfork()).  Needs a file descriptor that is open
+ * for writing.
+ *
+ * FORBID: nobody makes a monitor or a snapshot of the file any more.  Cannot be
+ * undone.  Needs the rights of WPFILE_SYNC.
+ */
+struct wpfile_consent {
+	__u32 size;
+	__u32 flags;
+	__u64 address;
+};
+
+/* Flags of WPFILE_IOC_MONITOR, besides WPFILE_AT_ADDRESS. */
+#define WPFILE_DENIED_EVENTS	(1U << 1)	/* DENY: an event for each write */
 
 /**
  * struct wpfile_monitor - WPFILE_IOC_MONITOR: makes a monitor of the file
  * @size: sizeof(struct wpfile_monitor)
- * @flags: 0 or WPFILE_AT_ADDRESS
+ * @flags: WPFILE_AT_ADDRESS, WPFILE_DENIED_EVENTS
  * @address: with WPFILE_AT_ADDRESS, else 0
- * @mode: WPFILE_TRACK or WPFILE_CAPTURE
+ * @mode: WPFILE_TRACK, WPFILE_CAPTURE, WPFILE_SYNC or WPFILE_DENY
+ * @wait_limit_ms: WPFILE_SYNC: writers of a page pass so long after the first of
+ *	them began to wait.  0: the longest that the system allows (sysctl
+ *	vm.wpfile.max_wait_ms); more than that is EINVAL.  Must be 0 in other modes.
+ * @capture_limit: bytes that the monitor may keep at the most; the write that
+ *	would need more makes the capture FAIL, and goes on.  0: no limit but those
+ *	of the memory cgroup.  Must be 0 with WPFILE_TRACK.
+ * @queue_limit: events that nobody waits for, kept at the most; what comes then is
+ *	told by one WPFILE_EVENT_OVERFLOW.  0: as many as the system allows (sysctl
+ *	vm.wpfile.max_queued_events); more than that is EINVAL.  Must be 0 with
+ *	WPFILE_TRACK.
  * @reserved: 0
- * @capture_limit: bytes that a WPFILE_CAPTURE monitor may keep at the most; the
- *	write that would need more makes the capture FAIL, and goes on.
- *	0: no limit but those of the memory cgroup.  Must be 0 in other modes.
+ * @cookie: anything; it comes back in the events of the file
  *
  * Returns the file descriptor of the monitor, with close-on-exec.  No page is
  * protected yet.  Closing the last descriptor lifts all of its protection.
  *
- * On the monitor: the ioctls below; read() and poll() of events; with
- * WPFILE_CAPTURE also pread(), the content of protected and captured pages as
- * it stood when they were last protected (ENODATA where the page is neither).  It
- * ends where the file did at the last PROTECT; or further, where the file did at an
- * earlier one, while that last one has left alone pages that are known beyond.
+ * On the monitor: the ioctls below; read() and poll() of events; but for
+ * WPFILE_TRACK also pread(), the content of protected and captured pages as
+ * it stood when they were last protected, or as the handler has written it
+ * since (ENODATA where the page is neither).  It ends where the file did at the
+ * last PROTECT; or further, where the file did at an earlier one, while that last
+ * one has left alone pages that are known beyond.
+ * With WPFILE_SYNC and WPFILE_DENY also pwrite(), which changes the file without
+ * asking this monitor (others it does ask), within the size of the file.
  *
  * The file descriptor of the file must be open for reading, and either for
  * writing too, with no F_SEAL_WRITE or F_SEAL_FUTURE_WRITE on the file, or the
- * caller must own the file (or have CAP_FOWNER over it).
+ * caller must own the file (or have CAP_FOWNER over it).  WPFILE_SYNC and
+ * WPFILE_DENY need all of it: reading, writing, no such seal, and ownership.
  * Memory that the monitor needs is charged to the memory cgroup of the caller.
  */
 struct wpfile_monitor {
@@ -174,8 +274,43 @@ struct wpfile_monitor {
 	__u32 flags;
 	__u64 address;
 	__u32 mode;
-	__u32 reserved;
+	__u32 wait_limit_ms;
 	__u64 capture_limit;
+	__u32 queue_limit;
+	__u32 reserved;
+	__u64 cookie;
+};
+
+/**
+ * struct wpfile_attach - WPFILE_IOC_ATTACH: another file for the monitor
+ * @size: sizeof(struct wpfile_attach)
+ * @flags: 0; or WPFILE_AT_ADDRESS, with no need of /dev/wpfile
+ * @address: with WPFILE_AT_ADDRESS, else 0
+ * @cookie: as in struct wpfile_monitor, of this file
+ * @fd: a file descriptor of the file; -1 with WPFILE_AT_ADDRESS
+ * @reserved: 0
+ *
+ * Returns another file descriptor of the monitor, with close-on-exec.  What is
+ * issued on it concerns the file that was attached: all ioctls, pread() and
+ * pwrite(), fdinfo.  The events are those of the monitor, whichever of its file
+ * descriptors they are read from; closing this one gives up the file.  The monitor
+ * ends with the last of them.
+ *
+ * WPFILE_IOC_PROTECT with WPFILE_ALL_FILES protects pages of all files of the
+ * monitor at one instant.
+ *
+ * Rights are those of WPFILE_IOC_MONITOR, of the caller, who must have the uids,
+ * gids and no more capabilities than he who made the monitor (EPERM): memory is
+ * charged to that one, and the domain is his.  A file is attached once (EEXIST);
+ * a monitor has ret_max_files of WPFILE_IOC_QUERY at the most (EBUSY).
+ */
+struct wpfile_attach {
+	__u32 size;
+	__u32 flags;
+	__u64 address;
+	__u64 cookie;
+	__s32 fd;
+	__u32 reserved;
 };
 
 /**
@@ -202,8 +337,8 @@ struct wpfile_monitor {
  * on meanwhile; what they overwrite is kept until the last descriptor and
  * mapping of the snapshot are gone.  Where content is lost (EIO above), reads
  * fail with EIO and loads get SIGBUS: no wrong byte is ever returned.  A load from
- * a mapping keeps the page for the snapshot first; over the limit it gets SIGBUS,
- * too, with nothing lost.
+ * a mapping keeps the page for the snapshot first; over the limit, or without
+ * memory, it gets SIGBUS, too, with nothing lost.
  *
  * Rights as for WPFILE_IOC_MONITOR.
  */
@@ -217,10 +352,13 @@ struct wpfile_snapshot {
 	__u64 ret_pinned_pages;
 };
 
+/* Flags of WPFILE_IOC_PROTECT. */
+#define WPFILE_ALL_FILES	(1U << 0)	/* @ranges, of each file of the monitor */
+
 /**
  * struct wpfile_protect - WPFILE_IOC_PROTECT: protects pages
  * @size: sizeof(struct wpfile_protect)
- * @flags: 0
+ * @flags: 0 or WPFILE_ALL_FILES
  * @ranges: pointer to an array of struct wpfile_range
  * @nr_ranges: its length, 1 to ret_max_ranges of WPFILE_IOC_QUERY
  * @reserved: 0
@@ -230,12 +368,17 @@ struct wpfile_snapshot {
  *	WPFILE_TRACK they stay unprotected: each SCAN reports them, until one with
  *	WPFILE_SCAN_PROTECT, or a PROTECT, finds them free
  *
- * All ranges are protected at one instant, or none.  With WPFILE_CAPTURE, pages
- * that were protected or captured before are protected anew: what the monitor
- * keeps of them is their content now.  Ranges beyond the end of the file are
- * protected too, with WPFILE_TRACK; a WPFILE_CAPTURE monitor knows content up
- * to the end of the file at the cut, and takes only that part.  One that has
- * FAILED stays so (EIO): make another.
+ * With WPFILE_TRACK ranges beyond the end of the file are protected, too.  There
+ * is no instant: with WPFILE_ALL_FILES one file follows the other, and a fatal
+ * signal may leave some done.
+ *
+ * Otherwise all ranges are protected at one instant, or none, up to the end of
+ * the file at that instant.  Pages that were protected or captured before are
+ * protected anew: what the monitor keeps of them is their content now.  A
+ * WPFILE_CAPTURE monitor that has FAILED stays so (EIO): make another.
+ * (WPFILE_SYNC and WPFILE_DENY go on protecting after a failure, which has lost
+ * content of pages that have passed: pread() says EIO where it knows none, from
+ * then on.)
  */
 struct wpfile_protect {
 	__u32 size;
@@ -255,9 +398,10 @@ struct wpfile_protect {
  * @nr_ranges: its length, 1 to ret_max_ranges of WPFILE_IOC_QUERY
  * @reserved: 0
  *
- * Clears the bits, and drops what a WPFILE_CAPTURE monitor has kept of the
- * pages.  With WPFILE_TRACK the next SCAN reports the pages as written.
- * Ranges are processed in order; on ENOMEM those before may be done.
+ * Clears the bits, drops what the monitor has kept of the pages, and lets those
+ * go on who wait for them.  With WPFILE_TRACK the next SCAN reports the pages as
+ * written.
+ * All ranges are done, or none.
  */
 struct wpfile_unprotect {
 	__u32 size;
@@ -302,26 +446,75 @@ struct wpfile_scan {
 	__u64 ret_pages;
 };
 
+/* What becomes of the writers, in wpfile_resolve.verdict. */
+#define WPFILE_ALLOW	0
+#define WPFILE_FAIL	1	/* as WPFILE_DENY does */
+
+/**
+ * struct wpfile_resolve - WPFILE_IOC_RESOLVE: answers a WPFILE_WAITING event of
+ *	the file that the descriptor is of
+ * @size: sizeof(struct wpfile_resolve)
+ * @verdict: WPFILE_ALLOW clears the bit of the page; WPFILE_FAIL leaves it, and
+ *	fails who waits for it now
+ * @id: of the event
+ */
+struct wpfile_resolve {
+	__u32 size;
+	__u32 verdict;
+	__u64 id;
+};
+
 /* Types of events. */
 #define WPFILE_EVENT_FAILED	1	/* a capture has FAILED, see EIO above */
+#define WPFILE_EVENT_OVERFLOW	2	/* events were dropped here; no protection */
+#define WPFILE_EVENT_STORE	3	/* through a mapping, by a CPU or GUP */
+#define WPFILE_EVENT_WRITE	4	/* write() and its like */
+#define WPFILE_EVENT_DISCARD	5	/* a hole is punched, or a file truncated */
+#define WPFILE_EVENT_FILL	6	/* UFFDIO_COPY into a hole */
+#define WPFILE_EVENT_PIN	7	/* a driver takes pages */
+
+/* What became of the write, in wpfile_event.outcome. */
+#define WPFILE_PASSED	0	/* its old content is captured, if any mode does */
+#define WPFILE_WAITING	1	/* until the event is resolved */
+#define WPFILE_DENIED	2
 
 /**
  * struct wpfile_event - what read() on a monitor returns, whole ones only
  * @length: bytes of this event; go on there for the next one
  * @type: WPFILE_EVENT_*; skip what you do not know
- * @offset: bytes, the page where it happened first
+ * @outcome: WPFILE_PASSED, WPFILE_WAITING or WPFILE_DENIED
+ * @tid: of the writer, in the pid namespace of the reader, if the writer is in the
+ *	domain; else 0, as for FAILED and OVERFLOW
+ * @id: of the event, for WPFILE_IOC_RESOLVE; never 0, never used again
+ * @offset: bytes, the page where it happened (FAILED: where first; OVERFLOW: 0)
  * @bytes: length of the range
  * @time_ns: CLOCK_MONOTONIC
+ * @tgid: as @tid
+ * @uid: of the writer, as @tid, in the user namespace of the reader
+ * @cookie: of the file; OVERFLOW: 0
+ *
+ * However many threads wait for a page, there is one event WPFILE_WAITING.  It is
+ * read once; who reads it must answer it, or see that somebody does.  It stands
+ * until then, also when those who waited were killed or interrupted: who comes
+ * next waits for the same answer, no longer than the first would have.
  *
  * read() with a buffer that is too short for the next event: EINVAL.  With no
- * event it waits, or returns EAGAIN if the descriptor is O_NONBLOCK.
+ * event it waits, or returns EAGAIN if the descriptor is O_NONBLOCK.  Otherwise
+ * it returns as many as there are and fit.  Several readers each get events of
+ * their own.
  */
 struct wpfile_event {
 	__u32 length;
 	__u32 type;
+	__u32 outcome;
+	__u32 tid;
+	__u64 id;
 	__u64 offset;
 	__u64 bytes;
 	__u64 time_ns;
+	__u32 tgid;
+	__u32 uid;
+	__u64 cookie;
 };
 
 #endif /* _UAPI_LINUX_WPFILE_H */

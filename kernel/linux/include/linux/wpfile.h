@@ -60,7 +60,7 @@ pmd_t __wpfile_filter_pmd(struct vm_area_struct *vma, unsigned long addr,
 bool __wpfile_wants_ptes(struct vm_fault *vmf);
 bool __wpfile_protected(struct vm_fault *vmf);
 vm_fault_t __wpfile_write_fault(struct vm_fault *vmf);
-int __wpfile_write(struct inode *inode, loff_t pos, size_t len);
+int __wpfile_write(struct kiocb *iocb, struct iov_iter *from);
 int __wpfile_resize(struct inode *inode, loff_t size);
 int __wpfile_punch(struct inode *inode, loff_t start, loff_t len);
 int __wpfile_fill_begin(struct inode *inode, pgoff_t index, bool content,
@@ -132,12 +132,14 @@ static inline bool wpfile_protected(struct vm_fault *vmf)
 
 /*
  * File gates: before a system call changes content.  The inode lock is held;
- * i_size and the content are still old.  -EINTR after a fatal signal.
+ * i_size and the content are still old.  0, with what may not be written now cut
+ * off from @from; -EPERM; -ERESTARTNOINTR, and the task waits at its return to
+ * user mode; -EINTR after a fatal signal.
  */
-static inline int wpfile_write(struct inode *inode, loff_t pos, size_t len)
+static inline int wpfile_write(struct kiocb *iocb, struct iov_iter *from)
 {
-	return wpfile_armed(inode->i_mapping) ?
-	       __wpfile_write(inode, pos, len) : 0;
+	return wpfile_armed(iocb->ki_filp->f_mapping) ?
+	       __wpfile_write(iocb, from) : 0;
 }
 
 static inline int wpfile_resize(struct inode *inode, loff_t size)
@@ -154,7 +156,7 @@ static inline int wpfile_punch(struct inode *inode, loff_t start, loff_t len)
 /*
  * A page is added to the file without the inode lock.  From begin to end nobody
  * sets bits, or a first monitor is not yet there: attach() waits for us.
- * Return: what end takes, or -EINTR after a fatal signal.
+ * Return: what end takes; -EPERM; -EINTR after a fatal signal.
  */
 static inline int wpfile_fill_begin(struct inode *inode, pgoff_t index,
 				    bool content)
@@ -231,7 +233,7 @@ static inline bool wpfile_protected(struct vm_fault *vmf)
 	return false;
 }
 
-static inline int wpfile_write(struct inode *inode, loff_t pos, size_t len)
+static inline int wpfile_write(struct kiocb *iocb, struct iov_iter *from)
 {
 	return 0;
 }

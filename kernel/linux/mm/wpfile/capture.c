@@ -62,18 +62,37 @@ int wpfile_shadow_open(struct wpfile_mark *mark)
 	return 0;
 }
 
-/* Lets the shadow be opened by users, with operations that know of @mon. */
-int wpfile_shadow_publish(struct wpfile_mon *mon,
+/* Lets the shadow be opened by users, with operations that know of @mark. */
+int wpfile_shadow_publish(struct wpfile_mark *mark,
 			  const struct file_operations *fops)
 {
-	struct inode *inode = file_inode(mon->mark->shadow);
+	struct inode *inode = file_inode(mark->shadow);
 	struct wpfile_file *file = wpfile_file_get(inode);
 
 	if (!file)
 		return -ENOMEM;
-	file->snapshot = mon;
+	file->snapshot = mark;
 	inode->i_fop = fops;
 	return 0;
+}
+
+/* A page more in the shadow. */
+static int charge(struct wpfile_mark *mark)
+{
+	struct wpfile_mon *mon = mark->mon;
+
+	if (atomic_long_inc_return(&mon->captured) > mon->capture_limit) {
+		atomic_long_dec(&mon->captured);
+		return -EDQUOT;
+	}
+	atomic_long_inc(&mark->captured);
+	return 0;
+}
+
+static void uncharge(struct wpfile_mark *mark)
+{
+	atomic_long_dec(&mark->captured);
+	atomic_long_dec(&mark->mon->captured);
 }
 
 /* Forgets what was captured of a range.  Gates and readers are locked out. */
@@ -86,43 +105,40 @@ void wpfile_shadow_drop(struct wpfile_mark *mark, pgoff_t first, pgoff_t last)
 	if (!atomic_long_read(&mark->captured))
 		return;
 	while ((at = wpfile_next_present(mapping, at, last)) <= last) {
-		atomic_long_dec(&mark->captured);
+		uncharge(mark);
 		at++;
 	}
 	shmem_truncate_range(shadow, (loff_t)first << PAGE_SHIFT,
 			     ((loff_t)last << PAGE_SHIFT) + PAGE_SIZE - 1);
 }
 
-static void post_failure(struct wpfile_mon *mon, pgoff_t index)
-{
-	scoped_guard(spinlock, &mon->lock)
-		mon->event = (struct wpfile_event) {
-			.length = sizeof(mon->event),
-			.type = WPFILE_EVENT_FAILED,
-			.offset = (u64)index << PAGE_SHIFT,
-			.bytes = PAGE_SIZE,
-			.time_ns = ktime_get_ns(),
-		};
-	wake_up_interruptible(&mon->wait);
-}
-
 /*
  * Content is lost.  A page that cannot be read is one page; without memory or
- * over the limit there is no sense in trying again at each write.
+ * over the limit there is no sense in trying again at each write, but for those
+ * modes whose bits do more than keep content.  A walk that was stopped leaves
+ * writable what its bits say is not.
  */
+static bool is_lost_alone(struct wpfile_mark *mark, int err)
+{
+	return err == -EIO || (mark->mon->mode != WPFILE_CAPTURE && err != -EINTR);
+}
+
 void wpfile_fail(struct wpfile_mark *mark, pgoff_t index, int err)
 {
-	bool first = !xchg(&mark->failed, true);
+	bool again = xchg(&mark->failed, true);
 
-	if (err == -EIO && !wpfile_pageset_prepare(&mark->pages, index,
-						   WPFILE_GFP))
+	if (is_lost_alone(mark, err) &&
+	    !wpfile_pageset_prepare(&mark->pages, index, WPFILE_GFP)) {
 		wpfile_pageset_clear_page(&mark->pages, index);
-	else
+		wpfile_holds_release(mark, index, index);
+	} else {
 		wpfile_pageset_lose(&mark->pages);
-	if (!first)
+		wpfile_holds_release(mark, 0, WPFILE_LAST_PAGE);
+	}
+	if (again && mark->mon->mode == WPFILE_CAPTURE)
 		return;
 	trace_wpfile_fail(mark->file->inode, index, err);
-	post_failure(mark->mon, index);
+	wpfile_note_failure(mark, index);
 }
 
 /* The page of the file, locked; NULL for a hole. */
@@ -145,15 +161,6 @@ static struct folio *lock_page_of(struct inode *inode, pgoff_t index)
 	return folio;
 }
 
-static int charge(struct wpfile_mark *mark)
-{
-	if (atomic_long_inc_return(&mark->captured) <=
-	    mark->mon->capture_limit)
-		return 0;
-	atomic_long_dec(&mark->captured);
-	return -EDQUOT;
-}
-
 /* Copies a page, whose folio the caller has locked, to the shadow. */
 static int copy_to_shadow(struct wpfile_mark *mark, struct folio *folio,
 			  pgoff_t index)
@@ -167,7 +174,7 @@ static int copy_to_shadow(struct wpfile_mark *mark, struct folio *folio,
 	err = shmem_get_folio(file_inode(mark->shadow), index, 0, &shadow,
 			      SGP_CACHE);
 	if (err) {
-		atomic_long_dec(&mark->captured);
+		uncharge(mark);
 		return -ENOMEM;
 	}
 	if (copy_mc_highpage(folio_file_page(shadow, index),
@@ -184,47 +191,44 @@ static int copy_to_shadow(struct wpfile_mark *mark, struct folio *folio,
  * Marks a page as captured, unless it was lost meanwhile: then it may have been
  * written while it was copied, or been removed before it was looked for.
  */
-static void mark_captured(struct wpfile_mark *mark, pgoff_t index)
+static int mark_captured(struct wpfile_mark *mark, pgoff_t index)
 {
 	/* Partners: wpfile_pageset_lose() and wpfile_pageset_clear_page(). */
 	smp_rmb();
-	if (wpfile_pageset_test(&mark->pages, index))
-		wpfile_pageset_capture_page(&mark->pages, index);
+	return wpfile_pageset_test(&mark->pages, index) &&
+	       wpfile_pageset_capture_page(&mark->pages, index);
 }
 
+/* 1; 0 if another gate has captured it; or what went wrong. */
 static int capture_page(struct wpfile_mark *mark, pgoff_t index)
 {
 	struct folio *folio;
-	int err;
+	int ret;
 
-	err = wpfile_pageset_prepare(&mark->pages, index, WPFILE_GFP);
-	if (err)
-		return err;
+	ret = wpfile_pageset_prepare(&mark->pages, index, WPFILE_GFP);
+	if (ret)
+		return ret;
 	folio = lock_page_of(mark->file->inode, index);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
-	if (!folio) {
-		mark_captured(mark, index);
-		return 0;
-	}
-	/* Another gate may have captured it before the lock was ours. */
-	if (wpfile_pageset_test(&mark->pages, index)) {
-		err = copy_to_shadow(mark, folio, index);
-		if (!err)
-			mark_captured(mark, index);
-	}
+	if (!folio)
+		return mark_captured(mark, index);
+	/* It may have been before the lock was ours. */
+	if (wpfile_pageset_test(&mark->pages, index))
+		ret = copy_to_shadow(mark, folio, index) ?:
+		      mark_captured(mark, index);
 	folio_unlock(folio);
 	folio_put(folio);
-	return err;
+	return ret;
 }
 
 static int capture_charged(struct wpfile_mark *mark, pgoff_t index)
 {
 	struct mem_cgroup *old = set_active_memcg(mark->mon->memcg);
-	int err = capture_page(mark, index);
+	int ret = capture_page(mark, index);
 
 	set_active_memcg(old);
-	return err;
+	return ret;
 }
 
 /**
@@ -233,13 +237,16 @@ static int capture_charged(struct wpfile_mark *mark, pgoff_t index)
  * @index: the page
  *
  * The caller is a gate.
+ *
+ * Return: 1; 0 if another gate has done it; or why the mark has failed.
  */
-void wpfile_capture(struct wpfile_mark *mark, pgoff_t index)
+int wpfile_capture(struct wpfile_mark *mark, pgoff_t index)
 {
-	int err = capture_charged(mark, index);
+	int ret = capture_charged(mark, index);
 
-	if (err)
-		wpfile_fail(mark, index, err);
+	if (ret < 0)
+		wpfile_fail(mark, index, ret);
+	return ret;
 }
 
 /**
@@ -254,7 +261,7 @@ void wpfile_capture(struct wpfile_mark *mark, pgoff_t index)
 int wpfile_capture_for_reader(struct wpfile_mark *mark, pgoff_t index)
 {
 	return wpfile_pageset_test(&mark->pages, index) ?
-	       capture_charged(mark, index) : 0;
+	       min(capture_charged(mark, index), 0) : 0;
 }
 
 /**

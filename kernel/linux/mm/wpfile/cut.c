@@ -35,11 +35,8 @@ static struct workqueue_struct *wpfile_wq;
 struct cut {
 	struct work_struct work;
 	struct completion done;
-	struct wpfile_mark *mark;
-	struct wpfile_span *spans;
+	struct wpfile_part *parts;
 	unsigned int nr;
-	/* Of the file; the caller holds the inode lock. */
-	pgoff_t pages;
 	/* Set when the caller has been killed. */
 	bool abort;
 	int err;
@@ -58,65 +55,69 @@ static bool clip(struct wpfile_span *span, pgoff_t pages)
 }
 
 /* Memory for all that follows.  The inode lock is held, so the size stays. */
-static int reserve(struct cut *cut)
+static int reserve(struct wpfile_part *part)
 {
 	struct wpfile_span span;
 	unsigned int i;
 	int err = 0;
 
-	for (i = 0; i < cut->nr && !err; i++) {
-		span = cut->spans[i];
-		err = wpfile_reserve(cut->mark, span);
-		if (!err && clip(&span, cut->pages))
-			err = wpfile_reserve(cut->mark, span);
+	part->pages = wpfile_pages(i_size_read(part->mark->file->inode));
+	for (i = 0; i < part->nr && !err; i++) {
+		span = part->spans[i];
+		err = wpfile_reserve(part->mark, span);
+		if (!err && clip(&span, part->pages))
+			err = wpfile_reserve(part->mark, span);
 	}
 	return err;
 }
 
 /* What earlier cuts knew of the ranges. */
-static void forget(struct cut *cut)
+static void forget(struct wpfile_part *part)
 {
-	struct wpfile_mark *mark = cut->mark;
+	struct wpfile_mark *mark = part->mark;
 	struct wpfile_span span;
 	unsigned int i;
 
-	for (i = 0; i < cut->nr; i++) {
-		span = cut->spans[i];
+	/* A SYNC or DENY mark that has lost its bits begins anew. */
+	if (wpfile_pageset_reset(&mark->pages))
+		wpfile_shadow_drop(mark, 0, WPFILE_LAST_PAGE);
+	for (i = 0; i < part->nr; i++) {
+		span = part->spans[i];
 		wpfile_pageset_clear(&mark->pages, span.first, span.last);
 		wpfile_shadow_drop(mark, span.first, span.last);
 	}
 }
 
-static void set_bits(struct cut *cut)
+static void set_bits(struct wpfile_part *part)
 {
-	struct wpfile_mark *mark = cut->mark;
+	struct wpfile_mark *mark = part->mark;
 	struct wpfile_span span;
 	unsigned int i;
 
-	for (i = 0; i < cut->nr; i++) {
-		span = cut->spans[i];
-		if (clip(&span, cut->pages))
+	for (i = 0; i < part->nr; i++) {
+		span = part->spans[i];
+		if (clip(&span, part->pages))
 			wpfile_pageset_set(&mark->pages, span.first, span.last);
 	}
 }
 
 /* The spans are in order: those beyond the end of the file are the last. */
-static int walk(struct cut *cut)
+static int walk(struct wpfile_part *part, const bool *abort)
 {
 	unsigned int nr = 0;
 
-	while (nr < cut->nr && clip(&cut->spans[nr], cut->pages))
+	while (nr < part->nr && clip(&part->spans[nr], part->pages))
 		nr++;
-	return wpfile_walk(cut->mark, cut->spans, nr, &cut->abort);
+	return wpfile_walk(part->mark, part->spans, nr, abort);
 }
 
 /*
  * The end of what the monitor knows: that of the file, unless an earlier cut
  * knew more, and this one has left alone the page of that end or one behind it.
  */
-static void set_size(struct cut *cut)
+static void set_size(struct wpfile_part *part)
 {
-	struct wpfile_mark *mark = cut->mark;
+	struct wpfile_mark *mark = part->mark;
 	struct inode *shadow = file_inode(mark->shadow);
 	loff_t size = i_size_read(mark->file->inode);
 
@@ -128,26 +129,130 @@ static void set_size(struct cut *cut)
 	i_size_write(shadow, max(mark->size, i_size_read(shadow)));
 }
 
+static struct inode *inode_of(struct cut *cut, unsigned int i)
+{
+	return cut->parts[i].mark->file->inode;
+}
+
+/* The inode lock or invalidate_lock, of the files of a cut. */
+struct lock_kind {
+	int (*lock)(struct inode *inode);
+	int (*trylock)(struct inode *inode);
+	void (*unlock)(struct inode *inode);
+};
+
+static int lock_inode(struct inode *inode)
+{
+	return inode_lock_killable(inode);
+}
+
+static int trylock_inode(struct inode *inode)
+{
+	return inode_trylock(inode);
+}
+
+static void unlock_inode(struct inode *inode)
+{
+	inode_unlock(inode);
+}
+
+static int lock_invalidate(struct inode *inode)
+{
+	filemap_invalidate_lock(inode->i_mapping);
+	return 0;
+}
+
+static int trylock_invalidate(struct inode *inode)
+{
+	return down_write_trylock(&inode->i_mapping->invalidate_lock);
+}
+
+static void unlock_invalidate(struct inode *inode)
+{
+	filemap_invalidate_unlock(inode->i_mapping);
+}
+
+static const struct lock_kind inode_locks = {
+	lock_inode, trylock_inode, unlock_inode
+};
+
+static const struct lock_kind invalidate_locks = {
+	lock_invalidate, trylock_invalidate, unlock_invalidate
+};
+
+static void unlock_all(struct cut *cut, const struct lock_kind *kind)
+{
+	unsigned int i;
+
+	for (i = 0; i < cut->nr; i++)
+		kind->unlock(inode_of(cut, i));
+}
+
+/* With that of @held, all; or none, and the index of one that was not free. */
+static unsigned int trylock_others(struct cut *cut, const struct lock_kind *kind,
+				   unsigned int held)
+{
+	unsigned int i, failed;
+
+	for (i = 0; i < cut->nr; i++)
+		if (i != held && !kind->trylock(inode_of(cut, i)))
+			break;
+	failed = i;
+	if (failed == cut->nr)
+		return failed;
+	while (i--)
+		if (i != held)
+			kind->unlock(inode_of(cut, i));
+	kind->unlock(inode_of(cut, held));
+	return failed;
+}
+
+/* Locks of several files have no order: nobody waits for one with another held. */
+static int lock_all(struct cut *cut, const struct lock_kind *kind)
+{
+	unsigned int next = 0;
+
+	do {
+		if (kind->lock(inode_of(cut, next)))
+			return -EINTR;
+		next = trylock_others(cut, kind, next);
+	} while (next < cut->nr);
+	return 0;
+}
+
+static void finish(struct cut *cut, u64 ns)
+{
+	struct wpfile_mark *mark;
+	unsigned int i;
+
+	for (i = 0; i < cut->nr; i++) {
+		mark = cut->parts[i].mark;
+		mark->cut_ns = ns;
+		/* Part of the ranges may still be writable: nothing is known. */
+		if (cut->err)
+			wpfile_fail(mark, cut->parts[i].spans->first, cut->err);
+		trace_wpfile_cut(inode_of(cut, i), mark->size, ns, cut->err);
+	}
+}
+
 static void cut_work(struct work_struct *work)
 {
 	struct cut *cut = container_of(work, struct cut, work);
-	struct wpfile_mark *mark = cut->mark;
-	struct inode *inode = mark->file->inode;
+	unsigned int i;
 	ktime_t start;
 
-	filemap_invalidate_lock(inode->i_mapping);
+	lock_all(cut, &invalidate_locks);
 	start = ktime_get();
-	forget(cut);
-	set_size(cut);
-	wpfile_unsettle(mark);
-	set_bits(cut);
-	cut->err = walk(cut);
-	/* Part of the range may still be writable: nothing of it is known. */
-	if (cut->err)
-		wpfile_fail(mark, cut->spans[0].first, cut->err);
-	mark->cut_ns = ktime_to_ns(ktime_sub(ktime_get(), start));
-	filemap_invalidate_unlock(inode->i_mapping);
-	trace_wpfile_cut(inode, mark->size, mark->cut_ns, cut->err);
+	for (i = 0; i < cut->nr; i++) {
+		forget(&cut->parts[i]);
+		set_size(&cut->parts[i]);
+		wpfile_unsettle(cut->parts[i].mark);
+		set_bits(&cut->parts[i]);
+	}
+	for (i = 0; i < cut->nr && !cut->err; i++)
+		cut->err = walk(&cut->parts[i], &cut->abort);
+	finish(cut, ktime_to_ns(ktime_sub(ktime_get(), start)));
+	unlock_all(cut, &invalidate_locks);
 	complete(&cut->done);
 }
 
@@ -164,27 +269,25 @@ static void cut_run(struct cut *cut)
 }
 
 /**
- * wpfile_cut - protect ranges for a CAPTURE mark at one instant
- * @mark: the mark
- * @spans: the ranges, in order; clipped to the file
+ * wpfile_cut - protect ranges, and keep their content, at one instant
+ * @parts: files of a monitor; the ranges are clipped to the file
  * @nr: their number
  *
  * Return: 0; -ENOMEM with nothing changed; -EINTR after a fatal signal, then the
- * mark has failed if any bit was set.
+ * marks have failed if any bit was set.
  */
-int wpfile_cut(struct wpfile_mark *mark, struct wpfile_span *spans,
-	       unsigned int nr)
+int wpfile_cut(struct wpfile_part *parts, unsigned int nr)
 {
-	struct inode *inode = mark->file->inode;
-	struct cut cut = { .mark = mark, .spans = spans, .nr = nr };
+	struct cut cut = { .parts = parts, .nr = nr };
+	unsigned int i;
 
-	if (inode_lock_killable(inode))
+	if (lock_all(&cut, &inode_locks))
 		return -EINTR;
-	cut.pages = wpfile_pages(i_size_read(inode));
-	cut.err = reserve(&cut);
+	for (i = 0; i < nr && !cut.err; i++)
+		cut.err = reserve(&parts[i]);
 	if (!cut.err)
 		cut_run(&cut);
-	inode_unlock(inode);
+	unlock_all(&cut, &inode_locks);
 	return cut.err;
 }
 

@@ -23,18 +23,19 @@
  *
  *   struct wpfile_file	one for each inode that ever had a monitor.  Freed when
  *			the inode is evicted, which no mark outlives.
- *   struct wpfile_mon	behind the file descriptor.  @users counts open files:
- *			one for a monitor, whose file descriptor has one file
- *			however often it is duplicated; one for each opening of a
- *			snapshot and each of its VMAs' files.  @ref counts what
- *			needs its memory.
- *   struct wpfile_mark	ties the two together.  Gates find marks by the list of
- *			the file, under RCU, and hold a reference while they
- *			work for them, since that sleeps.
+ *   struct wpfile_mon	what the files of a monitor have in common: mode, limits,
+ *			events.  Lives as long as a mark of it does.
+ *   struct wpfile_mark	a file of a monitor, behind a file descriptor.  @users
+ *			counts open files: one for a file of a monitor, however
+ *			often its descriptor is duplicated; one for each opening of
+ *			a snapshot and each of its VMAs' files.  @ref counts what
+ *			needs its memory.  Gates find marks by the list of the
+ *			file, under RCU, and hold a reference while they work for
+ *			them, since that sleeps.
  *
  * Ways to die
  *
- *   - The last file of a monitor is closed, by close(), exit, or kill: the mark
+ *   - The last open file of a mark is closed, by close(), exit, or kill: the mark
  *     leaves the list.  From then on nothing sees its bits but filters and gates
  *     that found it before: a filter at worst keeps an entry read-only for
  *     nothing, until its next write fault; a gate completes its capture for
@@ -110,6 +111,7 @@ struct wpfile_file *wpfile_file_get(struct inode *inode)
 	file->inode = inode;
 	mutex_init(&file->lock);
 	INIT_LIST_HEAD(&file->marks);
+	INIT_LIST_HEAD(&file->members);
 	/* Somebody else may make the first monitor at the same time. */
 	old = cmpxchg(&SHMEM_I(inode)->wpfile, NULL, file);
 	if (old)
@@ -125,8 +127,19 @@ void wpfile_evict(struct inode *inode)
 		return;
 	WARN_ON_ONCE(!list_empty(&file->marks));
 	SHMEM_I(inode)->wpfile = NULL;
+	wpfile_drop_members(file);
 	mutex_destroy(&file->lock);
 	kfree(file);
+}
+
+/* No monitors from now on. */
+int wpfile_forbid(struct wpfile_file *file)
+{
+	guard(mutex)(&file->lock);
+	if (!list_empty(&file->marks))
+		return -EBUSY;
+	file->forbidden = true;
+	return 0;
 }
 
 static unsigned int nr_marks(struct wpfile_file *file)
@@ -161,6 +174,8 @@ static int attach(struct wpfile_mark *mark)
 	bool first;
 
 	guard(mutex)(&file->lock);
+	if (file->forbidden)
+		return -EPERM;
 	if (nr_marks(file) >= WPFILE_MAX_MONITORS)
 		return -EBUSY;
 	first = list_empty(&file->marks);
@@ -192,24 +207,30 @@ static void detach(struct wpfile_mark *mark)
 		static_branch_slow_dec_deferred(&wpfile_key);
 }
 
-static void mon_put(struct wpfile_mon *mon)
+void wpfile_mon_put(struct wpfile_mon *mon)
 {
 	if (!refcount_dec_and_test(&mon->ref))
 		return;
+	wpfile_events_destroy(mon);
 	mem_cgroup_put(mon->memcg);
+	put_cred(mon->cred);
 	mutex_destroy(&mon->op);
-	kfree_rcu(mon, rcu);
+	kfree(mon);
 }
 
 static void mark_free(struct work_struct *work)
 {
 	struct wpfile_mark *mark = container_of(to_rcu_work(work),
 						struct wpfile_mark, free);
+	struct wpfile_mon *mon = mark->mon;
 
+	wpfile_note_withdraw(mon, &mark->failure);
+	atomic_long_sub(atomic_long_read(&mark->captured), &mon->captured);
 	wpfile_pageset_destroy(&mark->pages);
+	xa_destroy(&mark->holds);
 	if (mark->shadow)
 		fput(mark->shadow);
-	mon_put(mark->mon);
+	wpfile_mon_put(mon);
 	kfree(mark);
 }
 
@@ -219,7 +240,8 @@ void wpfile_mark_put(struct wpfile_mark *mark)
 		queue_rcu_work(system_unbound_wq, &mark->free);
 }
 
-static struct wpfile_mark *mark_new(struct wpfile_mon *mon, struct file *target)
+static struct wpfile_mark *mark_alloc(struct wpfile_mon *mon,
+				      struct file *target, u64 cookie)
 {
 	struct inode *inode = file_inode(target);
 	struct wpfile_mark *mark;
@@ -233,12 +255,19 @@ static struct wpfile_mark *mark_new(struct wpfile_mon *mon, struct file *target)
 		return NULL;
 	}
 	refcount_set(&mark->ref, 1);
+	refcount_set(&mark->users, 1);
 	mark->mon = mon;
 	refcount_inc(&mon->ref);
+	mark->cookie = cookie;
 	mark->path = target->f_path;
 	path_get(&mark->path);
+	if (mon->mode >= WPFILE_SYNC)
+		mark->target = get_file(target);
 	mark->size = i_size_read(inode);
 	wpfile_pageset_init(&mark->pages);
+	spin_lock_init(&mark->hold_lock);
+	xa_init_flags(&mark->holds, XA_FLAGS_ACCOUNT);
+	wpfile_note_init(&mark->failure, mark, WPFILE_EVENT_FAILED, 0);
 	INIT_RCU_WORK(&mark->free, mark_free);
 	return mark;
 }
@@ -249,74 +278,127 @@ static struct wpfile_mark *mark_new(struct wpfile_mon *mon, struct file *target)
  */
 static void mark_drop(struct wpfile_mark *mark)
 {
+	if (mark->target)
+		fput(mark->target);
 	path_put(&mark->path);
 	wpfile_mark_put(mark);
 }
 
-static int mark_attach(struct wpfile_mark *mark)
+static struct wpfile_mon *mon_alloc(const struct wpfile_monitor *args)
 {
-	int err = 0;
+	struct wpfile_mon *mon = kzalloc(sizeof(*mon), GFP_KERNEL_ACCOUNT);
 
-	if (mark->mon->mode == WPFILE_CAPTURE)
-		err = wpfile_shadow_open(mark);
-	return err ?: attach(mark);
+	if (!mon)
+		return NULL;
+	refcount_set(&mon->ref, 1);
+	mon->mode = args->mode;
+	mon->denied_events = args->flags & WPFILE_DENIED_EVENTS;
+	mon->capture_limit = args->capture_limit ?
+			     args->capture_limit >> PAGE_SHIFT : ULONG_MAX;
+	mon->wait_limit_ms = wpfile_wait_limit(args->wait_limit_ms);
+	mon->queue_limit = wpfile_queue_limit(args->queue_limit);
+	mon->memcg = get_mem_cgroup_from_mm(current->mm);
+	mon->cred = get_current_cred();
+	mutex_init(&mon->op);
+	INIT_LIST_HEAD(&mon->marks);
+	spin_lock_init(&mon->lock);
+	INIT_LIST_HEAD(&mon->events);
+	wpfile_note_init(&mon->overflow, NULL, WPFILE_EVENT_OVERFLOW, 0);
+	init_waitqueue_head(&mon->wait);
+	return mon;
+}
+
+/* Of no file yet.  The user is charged until its last mark is released. */
+static struct wpfile_mon *mon_new(const struct wpfile_monitor *args)
+{
+	struct wpfile_mon *mon = mon_alloc(args);
+
+	if (!mon)
+		return ERR_PTR(-ENOMEM);
+	mon->ucounts = wpfile_charge_user();
+	if (!mon->ucounts) {
+		wpfile_mon_put(mon);
+		return ERR_PTR(-EDQUOT);
+	}
+	return mon;
 }
 
 /**
- * wpfile_mon_new - make a monitor of a file, with nothing protected
+ * wpfile_mark_new - let a monitor have a file, with nothing protected
+ * @mon: the monitor
  * @target: the file
- * @mode: WPFILE_TRACK or WPFILE_CAPTURE
- * @capture_limit: bytes, 0 for none
+ * @cookie: of its events
  *
- * Return: the monitor with one user, -EBUSY or -ENOMEM.
+ * Return: the mark with one user; -EBUSY, -EPERM or -ENOMEM.
  */
-struct wpfile_mon *wpfile_mon_new(struct file *target, u32 mode,
-				  u64 capture_limit)
+struct wpfile_mark *wpfile_mark_new(struct wpfile_mon *mon, struct file *target,
+				    u64 cookie)
 {
-	struct wpfile_mon *mon;
-	int err = -ENOMEM;
+	struct wpfile_mark *mark = mark_alloc(mon, target, cookie);
+	int err = 0;
 
-	mon = kzalloc(sizeof(*mon), GFP_KERNEL_ACCOUNT);
-	if (!mon)
+	if (!mark)
 		return ERR_PTR(-ENOMEM);
-	refcount_set(&mon->ref, 1);
-	refcount_set(&mon->users, 1);
-	mon->mode = mode;
-	mon->capture_limit = capture_limit ? capture_limit >> PAGE_SHIFT :
-					     ULONG_MAX;
-	mon->memcg = get_mem_cgroup_from_mm(current->mm);
-	mutex_init(&mon->op);
-	spin_lock_init(&mon->lock);
-	init_waitqueue_head(&mon->wait);
-
-	mon->mark = mark_new(mon, target);
-	if (!mon->mark)
-		goto put_mon;
-	err = mark_attach(mon->mark);
-	if (err)
-		goto put_mark;
-	return mon;
-
-put_mark:
-	mark_drop(mon->mark);
-put_mon:
-	mon_put(mon);
-	return ERR_PTR(err);
+	if (mon->mode != WPFILE_TRACK)
+		err = wpfile_shadow_open(mark);
+	err = err ?: attach(mark);
+	if (err) {
+		mark_drop(mark);
+		return ERR_PTR(err);
+	}
+	scoped_guard(spinlock, &mon->lock)
+		list_add_tail(&mark->siblings, &mon->marks);
+	return mark;
 }
 
-/* A file of the monitor is gone. */
-void wpfile_mon_release(struct wpfile_mon *mon)
+/**
+ * wpfile_mark_of - make a monitor of a file
+ * @target: the file
+ * @args: as the user gave them; limits of 0 are the system's
+ *
+ * Return: its mark, as from wpfile_mark_new(); or -EDQUOT.
+ */
+struct wpfile_mark *wpfile_mark_of(struct file *target,
+				   const struct wpfile_monitor *args)
 {
-	struct file *shadow = mon->mark->shadow;
+	struct wpfile_mon *mon = mon_new(args);
+	struct wpfile_mark *mark;
 
-	if (!refcount_dec_and_test(&mon->users))
+	if (IS_ERR(mon))
+		return ERR_CAST(mon);
+	mark = wpfile_mark_new(mon, target, args->cookie);
+	if (IS_ERR(mark))
+		wpfile_uncharge_user(mon->ucounts);
+	wpfile_mon_put(mon);
+	return mark;
+}
+
+/* True if it was the last. */
+static bool leave_mon(struct wpfile_mark *mark)
+{
+	struct wpfile_mon *mon = mark->mon;
+
+	guard(spinlock)(&mon->lock);
+	list_del(&mark->siblings);
+	return list_empty(&mon->marks);
+}
+
+/* An open file of the mark is gone. */
+void wpfile_mark_release(struct wpfile_mark *mark)
+{
+	struct wpfile_mon *mon = mark->mon;
+	struct file *shadow = mark->shadow;
+
+	if (!refcount_dec_and_test(&mark->users))
 		return;
-	/* Openings of the snapshot that are late find a monitor without users. */
+	/* Openings of the snapshot that are late find a mark without users. */
 	if (shadow && wpfile_of(file_inode(shadow)))
 		WRITE_ONCE(wpfile_of(file_inode(shadow))->snapshot, NULL);
-	detach(mon->mark);
-	mark_drop(mon->mark);
-	mon_put(mon);
+	if (leave_mon(mark))
+		wpfile_uncharge_user(mon->ucounts);
+	detach(mark);
+	wpfile_holds_close(mark);
+	mark_drop(mark);
 }
 
 /**
@@ -338,7 +420,8 @@ struct wpfile_mark *wpfile_next_mark(struct wpfile_file *file, pgoff_t *index,
 	list_for_each_entry_rcu(mark, &file->marks, list) {
 		at = wpfile_pageset_next_set(&mark->pages, first, end);
 		/* Of equals, the one that came first is the strongest. */
-		if (at > end || !refcount_inc_not_zero(&mark->ref))
+		if (at > end || READ_ONCE(mark->handler) == current ||
+		    !refcount_inc_not_zero(&mark->ref))
 			continue;
 		if (found)
 			wpfile_mark_put(found);

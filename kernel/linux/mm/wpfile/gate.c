@@ -16,7 +16,8 @@
  *   pin		keeps invalidate_lock until the pages have their references,
  *			which a cut then counts (pin.c)
  *
- * A gate never fails the write and never waits for user space.
+ * A gate never waits for user space.  It says that somebody has to (hold.c), or
+ * that the write is to fail, before anything has changed.
  */
 #define CREATE_TRACE_POINTS
 #include <trace/events/wpfile.h>
@@ -30,6 +31,22 @@
 
 DEFINE_SRCU(wpfile_fills);
 
+/*
+ * A write at a gate.
+ */
+struct write {
+	u32 type;	/* WPFILE_EVENT_* */
+	bool may_wait;	/* by user space: hold.c tells who may */
+	bool may_fail;
+	bool may_be_short;
+	bool killable;
+	pgoff_t first;
+	/* Where it stopped: all before it has been let through. */
+	pgoff_t stop;
+	/* For which it will wait, with -EAGAIN. */
+	struct wpfile_hold *hold;
+};
+
 /* TRACK: what was written is what is not protected. */
 void wpfile_track(struct wpfile_mark *mark, pgoff_t index)
 {
@@ -42,29 +59,110 @@ void wpfile_track(struct wpfile_mark *mark, pgoff_t index)
 	set_active_memcg(old);
 }
 
-static void (*const before_write[])(struct wpfile_mark *mark, pgoff_t index) = {
-	[WPFILE_TRACK]		= wpfile_track,
-	[WPFILE_CAPTURE]	= wpfile_capture,
+static int track(struct wpfile_mark *mark, struct write *write, pgoff_t index)
+{
+	wpfile_track(mark, index);
+	return 0;
+}
+
+static int capture(struct wpfile_mark *mark, struct write *write, pgoff_t index)
+{
+	wpfile_capture(mark, index);
+	return 0;
+}
+
+/* A write that is not to be held up or failed by user space. */
+static int pass(struct wpfile_mark *mark, struct write *write, pgoff_t index)
+{
+	int ret = wpfile_capture(mark, index);
+
+	wpfile_holds_release(mark, index, index);
+	/* Of several that pass at a time, the first is told of. */
+	if (ret)
+		wpfile_tell(mark, write->type, WPFILE_PASSED, index,
+			    wpfile_in_domain(mark));
+	return 0;
+}
+
+static int sync(struct wpfile_mark *mark, struct write *write, pgoff_t index)
+{
+	if (!write->may_wait || !wpfile_in_domain(mark))
+		return pass(mark, write, index);
+	/* It returns what is done, and may not come again. */
+	if (write->may_be_short && index > write->first)
+		return -EAGAIN;
+	write->hold = wpfile_hold_get(mark, index, write->type);
+	return write->hold ? -EAGAIN : pass(mark, write, index);
+}
+
+static int deny(struct wpfile_mark *mark, struct write *write, pgoff_t index)
+{
+	if (!write->may_fail || !wpfile_in_domain(mark))
+		return pass(mark, write, index);
+	if (mark->mon->denied_events)
+		wpfile_tell(mark, write->type, WPFILE_DENIED, index, true);
+	return -EPERM;
+}
+
+/* 0: the bit of the page is clear.  -EAGAIN: wait for @write->hold.  -EPERM. */
+static int (*const before_write[])(struct wpfile_mark *mark,
+				   struct write *write, pgoff_t index) = {
+	[WPFILE_TRACK]		= track,
+	[WPFILE_CAPTURE]	= capture,
+	[WPFILE_SYNC]		= sync,
+	[WPFILE_DENY]		= deny,
 };
 
-/* Lets a range be written.  -EINTR, if @killable, with all that is done good. */
+/*
+ * Lets a range be written.  What is done is good, whatever this returns: 0,
+ * -EAGAIN, -EPERM, or -EINTR if it is killable.
+ */
 static int open_gate(struct inode *inode, pgoff_t first, pgoff_t last,
-		     bool killable)
+		     struct write *write)
 {
 	struct wpfile_file *file = wpfile_of(inode);
 	struct wpfile_mark *mark;
+	struct mem_cgroup *old;
+	int err = 0;
 
-	while (first <= last &&
+	write->first = first;
+	while (!err && first <= last &&
 	       (mark = wpfile_next_mark(file, &first, last))) {
 		trace_wpfile_write(inode, mark->mon->mode, first);
-		/* After which the bit of the page is clear. */
-		before_write[mark->mon->mode](mark, first);
+		/* What the monitor needs is its creator's. */
+		old = set_active_memcg(mark->mon->memcg);
+		err = before_write[mark->mon->mode](mark, write, first);
+		set_active_memcg(old);
 		wpfile_mark_put(mark);
-		if (killable && fatal_signal_pending(current))
-			return -EINTR;
+		if (!err && write->killable && fatal_signal_pending(current))
+			err = -EINTR;
 		cond_resched();
 	}
-	return 0;
+	write->stop = first;
+	return err;
+}
+
+/* Not a kernel thread, io_uring, vhost, or a task that exits or dumps. */
+static bool is_users(void)
+{
+	return current->mm &&
+	       !(current->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER |
+				   PF_EXITING | PF_DUMPCORE));
+}
+
+/* In its own call: not in that of a file system on top, with other credentials. */
+static bool is_own_task(void)
+{
+	return is_users() && current_cred() == current_real_cred();
+}
+
+/* A system call on the file, that is not to return before it is done. */
+static struct write own_syscall(u32 type)
+{
+	bool own = is_own_task();
+
+	return (struct write) { .type = type, .may_wait = own,
+				.may_fail = own, .killable = true };
 }
 
 /* Down, as far as the kind of fault allows. */
@@ -76,18 +174,34 @@ static bool lock_for_fault(struct vm_fault *vmf, struct address_space *mapping)
 	return true;
 }
 
+/* The rules for waiting are those of handle_userfault(). */
+static bool may_wait_in_fault(struct vm_fault *vmf)
+{
+	return (vmf->flags & FAULT_FLAG_USER) &&
+	       (vmf->flags & FAULT_FLAG_ALLOW_RETRY) &&
+	       !(vmf->flags & FAULT_FLAG_RETRY_NOWAIT) && is_own_task();
+}
+
 vm_fault_t __wpfile_write_fault(struct vm_fault *vmf)
 {
 	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
+	struct write write = {
+		.type = WPFILE_EVENT_STORE,
+		.may_wait = may_wait_in_fault(vmf),
+		.may_fail = is_users(),
+	};
+	int err;
 
 	if (!__wpfile_protected(vmf))
 		return 0;
 	/* A cut is on its way: it is short, and nothing changes before it ends. */
 	if (!lock_for_fault(vmf, mapping))
 		return VM_FAULT_NOPAGE;
-	open_gate(mapping->host, vmf->pgoff, vmf->pgoff, false);
+	err = open_gate(mapping->host, vmf->pgoff, vmf->pgoff, &write);
 	filemap_invalidate_unlock_shared(mapping);
-	return 0;
+	if (err == -EAGAIN)
+		return wpfile_wait_fault(vmf, write.hold);
+	return err ? VM_FAULT_SIGSEGV | VM_FAULT_ACCERR : 0;
 }
 
 /* Bytes beyond the end, which a mapping may have written, become content. */
@@ -122,13 +236,54 @@ static void grow(struct inode *inode, loff_t size)
 	filemap_invalidate_unlock(inode->i_mapping);
 }
 
-int __wpfile_write(struct inode *inode, loff_t pos, size_t len)
+typedef int (*open_fn)(struct inode *inode, pgoff_t first, pgoff_t last,
+		       struct write *write);
+
+/* A system call that is to wait before it has done anything. */
+static int wait_or_pass(open_fn open, struct inode *inode, pgoff_t first,
+			pgoff_t last, struct write *write)
 {
-	if (!len)
+	int err = wpfile_wait_syscall(write->hold);
+
+	if (err)
+		return err;
+	/* There is no memory to wait with. */
+	write->hold = NULL;
+	write->may_wait = false;
+	return open(inode, first, last, write);
+}
+
+/* The part of a write that may be done now is left in @from. */
+static int let_write(struct inode *inode, loff_t pos, struct iov_iter *from,
+		     struct write *write)
+{
+	loff_t end = pos + iov_iter_count(from);
+	pgoff_t first = pos >> PAGE_SHIFT, last = (end - 1) >> PAGE_SHIFT;
+	int err;
+
+	write->may_be_short = true;
+	err = open_gate(inode, first, last, write);
+	if ((err == -EAGAIN || err == -EPERM) && write->stop > first) {
+		end = (loff_t)write->stop << PAGE_SHIFT;
+		iov_iter_truncate(from, end - pos);
+		err = 0;
+	} else if (err == -EAGAIN) {
+		err = wait_or_pass(open_gate, inode, first, last, write);
+	}
+	if (!err)
+		grow(inode, end);
+	return err;
+}
+
+int __wpfile_write(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct write write = own_syscall(WPFILE_EVENT_WRITE);
+
+	if (!iov_iter_count(from))
 		return 0;
-	grow(inode, pos + len);
-	return open_gate(inode, pos >> PAGE_SHIFT,
-			 (pos + len - 1) >> PAGE_SHIFT, true);
+	/* Who calls asynchronously, or with RWF_NOWAIT, does not wait for us. */
+	write.may_wait &= is_sync_kiocb(iocb) && !(iocb->ki_flags & IOCB_NOWAIT);
+	return let_write(file_inode(iocb->ki_filp), iocb->ki_pos, from, &write);
 }
 
 /* The first index of [first, last] with a page or a swap entry, or last + 1. */
@@ -146,33 +301,52 @@ pgoff_t wpfile_next_present(struct address_space *mapping, pgoff_t first,
  * bits do too: one that is filled in meanwhile is zeros, or has passed a gate.
  */
 static int discard(struct inode *inode, pgoff_t first, pgoff_t last,
-		   bool killable)
+		   struct write *write)
 {
 	struct address_space *mapping = inode->i_mapping;
 	int err = 0;
 
 	while (!err &&
 	       (first = wpfile_next_present(mapping, first, last)) <= last) {
-		err = open_gate(inode, first, first, killable);
+		err = open_gate(inode, first, first, write);
 		first++;
 		cond_resched();
 	}
 	return err;
 }
 
+static int discard_by_syscall(struct inode *inode, pgoff_t first, pgoff_t last)
+{
+	struct write write = own_syscall(WPFILE_EVENT_DISCARD);
+	int err = discard(inode, first, last, &write);
+
+	return err == -EAGAIN ?
+	       wait_or_pass(discard, inode, first, last, &write) : err;
+}
+
 int __wpfile_resize(struct inode *inode, loff_t size)
 {
 	if (size < i_size_read(inode))
-		return discard(inode, size >> PAGE_SHIFT, WPFILE_LAST_PAGE,
-			       true);
+		return discard_by_syscall(inode, size >> PAGE_SHIFT,
+					  WPFILE_LAST_PAGE);
 	grow(inode, size);
 	return 0;
 }
 
+/* fallocate(); for those that punch otherwise there is wpfile_truncate_begin(). */
 int __wpfile_punch(struct inode *inode, loff_t start, loff_t len)
 {
-	return discard(inode, start >> PAGE_SHIFT,
-		       (start + len - 1) >> PAGE_SHIFT, true);
+	return discard_by_syscall(inode, start >> PAGE_SHIFT,
+				  (start + len - 1) >> PAGE_SHIFT);
+}
+
+/* pwrite() of a handler, whose own mark is passed over. */
+int wpfile_gate_for_handler(struct inode *inode, loff_t pos,
+			    struct iov_iter *from)
+{
+	struct write write = own_syscall(WPFILE_EVENT_WRITE);
+
+	return let_write(inode, pos, from, &write);
 }
 
 /*
@@ -184,14 +358,19 @@ int __wpfile_fill_begin(struct inode *inode, pgoff_t index, bool content,
 			int begun)
 {
 	struct address_space *mapping = inode->i_mapping;
+	struct write write = { .type = WPFILE_EVENT_FILL,
+			       .may_fail = is_own_task() };
+	int err = 0;
 
 	/* attach() of another file must not wait for what waits for a cut. */
 	srcu_read_unlock(&wpfile_fills, begun);
 	if (down_read_killable(&mapping->invalidate_lock))
 		return -EINTR;
 	if (content && wpfile_next_present(mapping, index, index) > index)
-		open_gate(inode, index, index, false);
-	return WPFILE_FILL_LOCKED;
+		err = open_gate(inode, index, index, &write);
+	if (err)
+		filemap_invalidate_unlock_shared(mapping);
+	return err ?: WPFILE_FILL_LOCKED;
 }
 
 /*
@@ -201,15 +380,22 @@ int __wpfile_fill_begin(struct inode *inode, pgoff_t index, bool content,
 int wpfile_pin_begin(struct inode *inode, loff_t start, loff_t end)
 {
 	struct address_space *mapping = inode->i_mapping;
+	struct write write = { .type = WPFILE_EVENT_PIN,
+			       .may_fail = is_own_task() };
+	int err = 0;
 
 	if (!shmem_mapping(mapping))
 		return 0;
 	if (down_read_killable(&mapping->invalidate_lock))
 		return -EINTR;
-	wpfile_note_pinned(mapping);
 	if (wpfile_armed(mapping))
-		open_gate(inode, start >> PAGE_SHIFT, end >> PAGE_SHIFT, false);
-	return 0;
+		err = open_gate(inode, start >> PAGE_SHIFT, end >> PAGE_SHIFT,
+				&write);
+	if (err)
+		filemap_invalidate_unlock_shared(mapping);
+	else
+		wpfile_note_pinned(mapping);
+	return err;
 }
 
 void wpfile_pin_end(struct inode *inode)
@@ -225,7 +411,7 @@ static void lose_all(struct inode *inode)
 
 	guard(rcu)();
 	list_for_each_entry_rcu(mark, &wpfile_of(inode)->marks, list) {
-		if (mark->mon->mode == WPFILE_CAPTURE)
+		if (mark->shadow)
 			wpfile_fail(mark, 0, -ENOMEM);
 		else
 			wpfile_pageset_lose(&mark->pages);
@@ -241,6 +427,7 @@ static void lose_all(struct inode *inode)
 bool wpfile_truncate_begin(struct inode *inode, loff_t start, loff_t end)
 {
 	pgoff_t last = end < 0 ? WPFILE_LAST_PAGE : end >> PAGE_SHIFT;
+	struct write write = { .type = WPFILE_EVENT_DISCARD };
 
 	if (current->flags & PF_MEMALLOC) {
 		if (wpfile_armed(inode->i_mapping))
@@ -249,7 +436,7 @@ bool wpfile_truncate_begin(struct inode *inode, loff_t start, loff_t end)
 	}
 	filemap_invalidate_lock_shared(inode->i_mapping);
 	if (wpfile_armed(inode->i_mapping))
-		discard(inode, start >> PAGE_SHIFT, last, false);
+		discard(inode, start >> PAGE_SHIFT, last, &write);
 	return true;
 }
 

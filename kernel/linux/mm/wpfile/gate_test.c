@@ -27,44 +27,44 @@ static struct file *new_file(struct kunit *test)
 	return file;
 }
 
-static struct wpfile_mon *new_monitor(struct kunit *test, struct file *file,
+static struct wpfile_mark *new_monitor(struct kunit *test, struct file *file,
 				      u32 mode)
 {
-	struct wpfile_span all = { 0, NR_PAGES - 1 };
-	struct wpfile_mon *mon = wpfile_mon_new(file, mode, 0);
+	const struct wpfile_monitor args = { .mode = mode };
+	struct wpfile_mark *mark = wpfile_mark_of(file, &args);
 
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mon);
-	KUNIT_ASSERT_EQ(test, 0, wpfile_protect(mon->mark, &all, 1));
-	return mon;
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mark);
+	KUNIT_ASSERT_EQ(test, 0, wpfile_protect_all(mark));
+	return mark;
 }
 
 static void range_dropped_by_a_driver_is_reported(struct kunit *test)
 {
 	struct file *file = new_file(test);
-	struct wpfile_mon *mon = new_monitor(test, file, WPFILE_TRACK);
+	struct wpfile_mark *mark = new_monitor(test, file, WPFILE_TRACK);
 
 	shmem_truncate_range(file_inode(file), PAGE_SIZE, 2 * PAGE_SIZE - 1);
-	KUNIT_EXPECT_TRUE(test, wpfile_pageset_test(&mon->mark->pages, 0));
-	KUNIT_EXPECT_FALSE(test, wpfile_pageset_test(&mon->mark->pages, 1));
-	KUNIT_EXPECT_TRUE(test, wpfile_pageset_test(&mon->mark->pages, 2));
-	wpfile_mon_release(mon);
+	KUNIT_EXPECT_TRUE(test, wpfile_pageset_test(&mark->pages, 0));
+	KUNIT_EXPECT_FALSE(test, wpfile_pageset_test(&mark->pages, 1));
+	KUNIT_EXPECT_TRUE(test, wpfile_pageset_test(&mark->pages, 2));
+	wpfile_mark_release(mark);
 	fput(file);
 }
 
 static void range_dropped_by_a_driver_is_captured(struct kunit *test)
 {
 	struct file *file = new_file(test);
-	struct wpfile_mon *mon = new_monitor(test, file, WPFILE_CAPTURE);
+	struct wpfile_mark *mark = new_monitor(test, file, WPFILE_CAPTURE);
 	u8 byte = 0xff;
 	struct kvec kvec = { &byte, 1 };
 	struct iov_iter iter;
 
 	shmem_truncate_range(file_inode(file), PAGE_SIZE, -1);
 	iov_iter_kvec(&iter, ITER_DEST, &kvec, 1, 1);
-	KUNIT_EXPECT_EQ(test, 1, wpfile_content_read(mon->mark,
+	KUNIT_EXPECT_EQ(test, 1, wpfile_content_read(mark,
 						     2 * PAGE_SIZE + 10, &iter));
 	KUNIT_EXPECT_EQ(test, 2, byte);
-	wpfile_mon_release(mon);
+	wpfile_mark_release(mark);
 	fput(file);
 }
 
@@ -72,14 +72,14 @@ static void page_taken_by_a_driver_is_a_pin(struct kunit *test)
 {
 	struct file *file = new_file(test);
 	struct page *page = shmem_read_mapping_page(file->f_mapping, 1);
-	struct wpfile_mon *mon;
+	struct wpfile_mark *mark;
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, page);
-	mon = new_monitor(test, file, WPFILE_TRACK);
-	KUNIT_EXPECT_EQ(test, 1, mon->mark->pinned);
-	KUNIT_EXPECT_TRUE(test, wpfile_pageset_test(&mon->mark->pages, 0));
-	KUNIT_EXPECT_FALSE(test, wpfile_pageset_test(&mon->mark->pages, 1));
-	wpfile_mon_release(mon);
+	mark = new_monitor(test, file, WPFILE_TRACK);
+	KUNIT_EXPECT_EQ(test, 1, mark->pinned);
+	KUNIT_EXPECT_TRUE(test, wpfile_pageset_test(&mark->pages, 0));
+	KUNIT_EXPECT_FALSE(test, wpfile_pageset_test(&mark->pages, 1));
+	wpfile_mark_release(mark);
 	put_page(page);
 	fput(file);
 }

@@ -363,7 +363,7 @@ void wpfile_pageset_clear(struct wpfile_pageset *ps, pgoff_t first,
  * Makes a lost pageset good again, with no page protected.  Caller excludes
  * gates, PROTECT, UNPROTECT and SCAN.
  */
-void wpfile_pageset_reset(struct wpfile_pageset *ps)
+bool wpfile_pageset_reset(struct wpfile_pageset *ps)
 {
 	struct wpfile_chunk *chunk;
 
@@ -372,7 +372,7 @@ void wpfile_pageset_reset(struct wpfile_pageset *ps)
 
 	guard(mutex)(&ps->lock);
 	if (!ps->lost)
-		return;
+		return false;
 	mas_for_each(&mas, entry, ULONG_MAX) {
 		if (is_chunk(entry)) {
 			chunk = entry;
@@ -384,6 +384,7 @@ void wpfile_pageset_reset(struct wpfile_pageset *ps)
 		}
 	}
 	WRITE_ONCE(ps->lost, false);
+	return true;
 }
 
 /* What the runs say of the pages around @index, as a chunk. */
@@ -461,28 +462,28 @@ void wpfile_pageset_clear_page(struct wpfile_pageset *ps, pgoff_t index)
 }
 
 /*
- * Marks a prepared page as captured, then clears its bit.
+ * Marks a prepared page as captured, then clears its bit.  False if that was clear.
  *
  * Partners: wpfile_content_read() looks at the bit, the content, the bit again,
  * then at the mark.
  */
-void wpfile_pageset_capture_page(struct wpfile_pageset *ps, pgoff_t index)
+bool wpfile_pageset_capture_page(struct wpfile_pageset *ps, pgoff_t index)
 {
 	struct wpfile_chunk *chunk;
 
 	guard(rcu)();
 	chunk = prepared_chunk(ps, index);
 	if (!chunk)
-		return;
+		return false;
 	/*
 	 * The copy before its mark: a reader may go by that alone, if the set was
 	 * lost, with the bit as it was.
 	 */
 	smp_mb__before_atomic();
 	set_bit(chunk_bit(index), chunk->captured);
-	/* The copy and its mark before the bit. */
-	smp_mb__before_atomic();
-	clear_bit(chunk_bit(index), chunk->protected);
-	/* The bit before the write that it lets through. */
-	smp_mb__after_atomic();
+	/*
+	 * Ordered in full: the copy and its mark before the bit, the bit before
+	 * the write that it lets through.
+	 */
+	return test_and_clear_bit(chunk_bit(index), chunk->protected);
 }

@@ -58,11 +58,11 @@ int wpfile_pageset_reserve(struct wpfile_pageset *ps, pgoff_t first,
 void wpfile_pageset_set(struct wpfile_pageset *ps, pgoff_t first, pgoff_t last);
 void wpfile_pageset_clear(struct wpfile_pageset *ps, pgoff_t first,
 			  pgoff_t last);
-void wpfile_pageset_reset(struct wpfile_pageset *ps);
+bool wpfile_pageset_reset(struct wpfile_pageset *ps);
 
 int wpfile_pageset_prepare(struct wpfile_pageset *ps, pgoff_t index, gfp_t gfp);
 void wpfile_pageset_clear_page(struct wpfile_pageset *ps, pgoff_t index);
-void wpfile_pageset_capture_page(struct wpfile_pageset *ps, pgoff_t index);
+bool wpfile_pageset_capture_page(struct wpfile_pageset *ps, pgoff_t index);
 void wpfile_pageset_lose(struct wpfile_pageset *ps);
 
 static inline bool wpfile_pageset_any(struct wpfile_pageset *ps, pgoff_t first,

@@ -42,75 +42,114 @@ int wpfile_reserve(struct wpfile_mark *mark, struct wpfile_span span)
 	return err;
 }
 
-/*
- * TRACK needs no instant, and holds up no writer: gates are locked out only
- * while the bits are set.  A store by an entry that the walker has not come to
- * yet is one from before the call returned.
- */
-static int protect_track(struct wpfile_mark *mark, struct wpfile_span *spans,
-			 unsigned int nr)
+static int reserve_spans(struct wpfile_mark *mark,
+			 const struct wpfile_span *spans, unsigned int nr)
 {
-	struct inode *inode = mark->file->inode;
 	unsigned int i;
 	int err = 0;
 
 	for (i = 0; i < nr && !err; i++)
 		err = wpfile_reserve(mark, spans[i]);
-	if (err)
-		return err;
+	return err;
+}
+
+/*
+ * TRACK needs no instant, and holds up no writer: gates are locked out only
+ * while the bits are set.  A store by an entry that the walker has not come to
+ * yet is one from before the call returned.
+ */
+static int protect_track(struct wpfile_part *part)
+{
+	struct wpfile_mark *mark = part->mark;
+	struct wpfile_span *spans = part->spans;
+	struct inode *inode = mark->file->inode;
+	unsigned int i;
+	int err;
+
 	if (wpfile_lock_gates(inode))
 		return -EINTR;
 	wpfile_unsettle(mark);
 	wpfile_pageset_reset(&mark->pages);
-	for (i = 0; i < nr; i++)
+	for (i = 0; i < part->nr; i++)
 		wpfile_pageset_set(&mark->pages, spans[i].first, spans[i].last);
 	wpfile_unlock_gates(inode);
-	err = wpfile_walk(mark, spans, nr, NULL);
+	err = wpfile_walk(mark, spans, part->nr, NULL);
 	/* What was not walked may be written unseen. */
 	if (err)
 		wpfile_pageset_lose(&mark->pages);
 	return err;
 }
 
-/**
- * wpfile_protect - set the bits of ranges, and make what maps them read-only
- * @mark: the mark; its monitor's op is held, or nobody else knows it
- * @spans: the ranges, in order; may be clipped
- * @nr: their number
- *
- * Return: 0; -ENOMEM with nothing changed; -EINTR as described in the uapi.
- */
-int wpfile_protect(struct wpfile_mark *mark, struct wpfile_span *spans,
-		   unsigned int nr)
+static int protect_each(struct wpfile_part *parts, unsigned int nr)
 {
-	if (READ_ONCE(mark->failed))
-		return -EIO;
-	if (mark->mon->mode == WPFILE_CAPTURE)
-		return wpfile_cut(mark, spans, nr);
-	return protect_track(mark, spans, nr);
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < nr && !err; i++)
+		err = reserve_spans(parts[i].mark, parts[i].spans, parts[i].nr);
+	for (i = 0; i < nr && !err; i++)
+		err = protect_track(&parts[i]);
+	return err;
 }
 
 /**
- * wpfile_unprotect - clear the bits of a range, and drop what was captured
+ * wpfile_protect - set the bits of ranges, and make what maps them read-only
+ * @parts: files of one monitor; its op is held, or nobody else knows it
+ * @nr: their number
+ *
+ * Return: 0; -EIO or -ENOMEM with nothing changed; -EINTR as described in the
+ * uapi.
+ */
+int wpfile_protect(struct wpfile_part *parts, unsigned int nr)
+{
+	u32 mode = parts->mark->mon->mode;
+	unsigned int i;
+
+	for (i = 0; i < nr && mode == WPFILE_CAPTURE; i++)
+		if (READ_ONCE(parts[i].mark->failed))
+			return -EIO;
+	return mode == WPFILE_TRACK ? protect_each(parts, nr) :
+				      wpfile_cut(parts, nr);
+}
+
+/* The whole file. */
+int wpfile_protect_all(struct wpfile_mark *mark)
+{
+	struct wpfile_span all = { 0, WPFILE_LAST_PAGE };
+	struct wpfile_part part = { .mark = mark, .spans = &all, .nr = 1 };
+
+	return wpfile_protect(&part, 1);
+}
+
+/**
+ * wpfile_unprotect - clear the bits of ranges, and drop what was captured
  * @mark: the mark; its monitor's op is held
- * @span: the range
+ * @spans: the ranges
+ * @nr: their number
  *
  * Page tables stay as they are: the next write fault finds the bit clear.
  *
  * Return: 0; -ENOMEM or -EINTR with nothing changed.
  */
-int wpfile_unprotect(struct wpfile_mark *mark, struct wpfile_span span)
+int wpfile_unprotect(struct wpfile_mark *mark, const struct wpfile_span *spans,
+		     unsigned int nr)
 {
 	struct inode *inode = mark->file->inode;
-	int err = wpfile_reserve(mark, span);
+	int err = reserve_spans(mark, spans, nr);
+	unsigned int i;
 
 	if (err)
 		return err;
 	if (wpfile_lock_gates(inode))
 		return -EINTR;
-	wpfile_pageset_clear(&mark->pages, span.first, span.last);
-	if (mark->shadow)
-		wpfile_shadow_drop(mark, span.first, span.last);
+	for (i = 0; i < nr; i++) {
+		wpfile_pageset_clear(&mark->pages, spans[i].first,
+				     spans[i].last);
+		if (mark->shadow)
+			wpfile_shadow_drop(mark, spans[i].first, spans[i].last);
+	}
 	wpfile_unlock_gates(inode);
+	for (i = 0; i < nr; i++)
+		wpfile_holds_release(mark, spans[i].first, spans[i].last);
 	return 0;
 }

@@ -8,7 +8,7 @@
  * file that is monitored, and faults capture first: pages of one file cannot be
  * mapped through another.
  *
- * Each opening is a user of the monitor.  VMAs hold the file they were made from.
+ * Each opening is a user of the mark.  VMAs hold the file they were made from.
  */
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -21,9 +21,7 @@
 
 static struct wpfile_mark *mark_of(struct file *file)
 {
-	struct wpfile_mon *mon = file->private_data;
-
-	return mon->mark;
+	return file->private_data;
 }
 
 static ssize_t snapshot_read_iter(struct kiocb *iocb, struct iov_iter *to)
@@ -132,27 +130,27 @@ static int snapshot_mmap(struct file *file, struct vm_area_struct *vma)
 /* Opens a snapshot anew, through /proc/PID/fd. */
 static int snapshot_open(struct inode *inode, struct file *file)
 {
-	struct wpfile_mon *mon;
+	struct wpfile_mark *mark;
 
 	if (file->f_mode & FMODE_WRITE)
 		return -EACCES;
 	guard(rcu)();
-	mon = READ_ONCE(wpfile_of(inode)->snapshot);
-	if (!mon || !refcount_inc_not_zero(&mon->users))
+	mark = READ_ONCE(wpfile_of(inode)->snapshot);
+	if (!mark || !refcount_inc_not_zero(&mark->users))
 		return -ENXIO;
-	file->private_data = mon;
+	file->private_data = mark;
 	return 0;
 }
 
 static int snapshot_release(struct inode *inode, struct file *file)
 {
-	wpfile_mon_release(file->private_data);
+	wpfile_mark_release(mark_of(file));
 	return 0;
 }
 
 static void snapshot_show_fdinfo(struct seq_file *m, struct file *file)
 {
-	wpfile_show_fdinfo(m, file->private_data);
+	wpfile_show_fdinfo(m, mark_of(file));
 }
 
 static const struct file_operations snapshot_fops = {
@@ -172,23 +170,16 @@ bool wpfile_is_snapshot(struct file *file)
 	return file->f_op == &snapshot_fops;
 }
 
-static int take(struct wpfile_mon *mon)
+/* Opens the shadow as the user will see it; takes over the user of @mark. */
+static struct file *open_shadow(struct wpfile_mark *mark)
 {
-	struct wpfile_span all = { 0, WPFILE_LAST_PAGE };
-
-	return wpfile_protect(mon->mark, &all, 1);
-}
-
-/* Opens the shadow as the user will see it; takes over the user of @mon. */
-static struct file *open_shadow(struct wpfile_mon *mon)
-{
-	struct file *file = alloc_file_clone(mon->mark->shadow, O_RDONLY,
+	struct file *file = alloc_file_clone(mark->shadow, O_RDONLY,
 					     &snapshot_fops);
 
 	if (IS_ERR(file))
 		return file;
 	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
-	file->private_data = mon;
+	file->private_data = mark;
 	return file;
 }
 
@@ -202,21 +193,26 @@ static struct file *open_shadow(struct wpfile_mon *mon)
 struct file *wpfile_snapshot_file(struct file *target,
 				  struct wpfile_snapshot *args)
 {
-	struct wpfile_mon *mon;
+	const struct wpfile_monitor monitor = {
+		.mode = WPFILE_CAPTURE,
+		.capture_limit = args->capture_limit,
+	};
+	struct wpfile_mark *mark;
 	struct file *file;
 	int err;
 
-	mon = wpfile_mon_new(target, WPFILE_CAPTURE, args->capture_limit);
-	if (IS_ERR(mon))
-		return ERR_CAST(mon);
-	err = wpfile_shadow_publish(mon, &snapshot_fops) ?: take(mon);
-	file = err ? ERR_PTR(err) : open_shadow(mon);
+	mark = wpfile_mark_of(target, &monitor);
+	if (IS_ERR(mark))
+		return ERR_CAST(mark);
+	err = wpfile_shadow_publish(mark, &snapshot_fops) ?:
+	      wpfile_protect_all(mark);
+	file = err ? ERR_PTR(err) : open_shadow(mark);
 	if (IS_ERR(file)) {
-		wpfile_mon_release(mon);
+		wpfile_mark_release(mark);
 		return file;
 	}
-	args->ret_bytes = mon->mark->size;
-	args->ret_cut_ns = mon->mark->cut_ns;
-	args->ret_pinned_pages = mon->mark->pinned;
+	args->ret_bytes = mark->size;
+	args->ret_cut_ns = mark->cut_ns;
+	args->ret_pinned_pages = mark->pinned;
 	return file;
 }

@@ -11,17 +11,21 @@
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
+#include <linux/xarray.h>
 #include <linux/wpfile.h>
 #include <uapi/linux/wpfile.h>
 
 #include "pageset.h"
 
 struct iov_iter;
+struct cred;
 struct mem_cgroup;
+struct ucounts;
 struct wpfile_cmd;
 
 #define WPFILE_MAX_MONITORS	64
 #define WPFILE_MAX_RANGES	16384
+#define WPFILE_MAX_FILES	64
 #define WPFILE_MAX_ARGS		PAGE_SIZE
 
 /* In a gate, where a writer waits: try, but not for long. */
@@ -48,66 +52,123 @@ struct wpfile_file {
 	struct list_head marks;
 	/** @nr: number of @marks, by mode. */
 	u32 nr[WPFILE_NR_MODES];
+	/** @forbidden: it gets no marks any more; protected by @lock. */
+	bool forbidden;
+	/** @members: processes that have joined; added under @lock, read under RCU. */
+	struct list_head members;
 	/**
-	 * @snapshot: if the inode is the shadow of a snapshot, its monitor, so
-	 * that the snapshot can be opened anew through /proc/PID/fd.  Read under
-	 * RCU; only good if its @users could be raised.  Else NULL.
+	 * @snapshot: if the inode is the shadow of a snapshot, its mark, so that
+	 * the snapshot can be opened anew through /proc/PID/fd.  Read under RCU;
+	 * only good if its @users could be raised.  Else NULL.
 	 */
-	struct wpfile_mon *snapshot;
+	struct wpfile_mark *snapshot;
 };
 
 /**
- * struct wpfile_mon - a monitor: the object behind a file descriptor
+ * struct wpfile_note - an event, in the queue of a monitor or not
+ */
+struct wpfile_note {
+	/** @list: in wpfile_mon.events, protected by wpfile_mon.lock. */
+	struct list_head list;
+	/** @event: without who; its id is given when it is posted. */
+	struct wpfile_event event;
+	/** @tid: the writer, if he is in the domain, else NULL. */
+	struct pid *tid;
+	/** @tgid: his process. */
+	struct pid *tgid;
+	/** @uid: his. */
+	kuid_t uid;
+	/** @queued: belongs to the queue, and counts against its limit. */
+	bool queued;
+};
+
+/**
+ * struct wpfile_mon - a monitor
  */
 struct wpfile_mon {
-	/** @ref: one for @users together, one for each mark; 0 frees. */
+	/** @ref: one for each mark and hold, one for who makes it; 0 frees. */
+	refcount_t ref;
+	/** @mode: WPFILE_TRACK and so on.  This and the next never change. */
+	u32 mode;
+	/** @denied_events: DENY has an event for each write. */
+	bool denied_events;
+	/** @capture_limit: in pages, ULONG_MAX for none. */
+	unsigned long capture_limit;
+	/** @wait_limit_ms: how long a writer waits for SYNC. */
+	u32 wait_limit_ms;
+	/** @queue_limit: events of the queue that nobody waits for. */
+	u32 queue_limit;
+	/** @cred: the creator's, who has a domain. */
+	const struct cred *cred;
+	/** @ucounts: whose monitor it is, until there are no @marks. */
+	struct ucounts *ucounts;
+	/** @memcg: whom memory is charged to, with a reference; never changes. */
+	struct mem_cgroup *memcg;
+	/**
+	 * @op: one PROTECT, UNPROTECT, SCAN, RESOLVE or ATTACH at a time.
+	 * Outermost lock.
+	 */
+	struct mutex op;
+	/** @captured: pages kept in all files, counted against @capture_limit. */
+	atomic_long_t captured;
+	/** @lock: protects @marks, @events, @nr_queued and @last_id. */
+	spinlock_t lock;
+	/** @marks: one for each file that is monitored. */
+	struct list_head marks;
+	/** @events: not read yet. */
+	struct list_head events;
+	/** @nr_queued: how many of @events count against @queue_limit. */
+	u32 nr_queued;
+	/** @last_id: of an event. */
+	u64 last_id;
+	/** @overflow: the event of that, posted when it is not in the queue. */
+	struct wpfile_note overflow;
+	/** @wait: for @events. */
+	wait_queue_head_t wait;
+};
+
+/**
+ * struct wpfile_mark - a file of a monitor: the object behind a file descriptor
+ */
+struct wpfile_mark {
+	/** @ref: one for @users together, one for each gate at work. */
 	refcount_t ref;
 	/** @users: open files; 0 lifts the protection. */
 	refcount_t users;
-	/** @mode: WPFILE_TRACK or WPFILE_CAPTURE; never changes. */
-	u32 mode;
-	/** @capture_limit: in pages, ULONG_MAX for none; never changes. */
-	unsigned long capture_limit;
-	/** @memcg: whom memory is charged to, with a reference; never changes. */
-	struct mem_cgroup *memcg;
-	/** @mark: the file that is monitored; never changes. */
-	struct wpfile_mark *mark;
-	/** @op: one PROTECT, UNPROTECT or SCAN at a time.  Outermost lock. */
-	struct mutex op;
-	/** @lock: protects @event. */
-	spinlock_t lock;
-	/** @event: not read yet if its length is not 0. */
-	struct wpfile_event event;
-	/** @wait: for @event. */
-	wait_queue_head_t wait;
-	/** @rcu: for wpfile_file.snapshot. */
-	struct rcu_head rcu;
-};
-
-/**
- * struct wpfile_mark - a monitor's hold on a file
- */
-struct wpfile_mark {
-	/** @ref: one for the monitor, one for each gate at work. */
-	refcount_t ref;
+	/** @siblings: in wpfile_mon.marks. */
+	struct list_head siblings;
+	/** @cookie: of its events; never changes. */
+	u64 cookie;
 	/** @list: in wpfile_file.marks; protected by wpfile_file.lock. */
 	struct list_head list;
 	/** @file: the file; alive as long as its inode is held. */
 	struct wpfile_file *file;
 	/** @path: holds the inode and its mount until the monitor is closed. */
 	struct path path;
+	/** @target: with SYNC and DENY, the file as opened for pwrite(), else NULL. */
+	struct file *target;
 	/** @mon: the monitor, with a reference to its memory. */
 	struct wpfile_mon *mon;
 	/** @pages: which pages are protected. */
 	struct wpfile_pageset pages;
-	/** @shadow: with CAPTURE, the file that keeps content, else NULL. */
+	/** @holds: wpfile_hold by page; protected by @hold_lock. */
+	struct xarray holds;
+	/** @closed: @holds gets no more; protected by @hold_lock. */
+	bool closed;
+	/** @hold_lock: before wpfile_mon.lock. */
+	spinlock_t hold_lock;
+	/** @handler: a task in pwrite() on the monitor, whom gates do not stop. */
+	struct task_struct *handler;
+	/** @shadow: the file that keeps content; NULL with TRACK. */
 	struct file *shadow;
-	/** @size: bytes of the file at the last cut of CAPTURE, at first of now. */
+	/** @size: bytes of the file at the last cut, at first of now. */
 	loff_t size;
-	/** @captured: pages in @shadow, counted against capture_limit. */
+	/** @captured: pages in @shadow. */
 	atomic_long_t captured;
 	/** @failed: content was lost; set once. */
 	bool failed;
+	/** @failure: the event of that. */
+	struct wpfile_note failure;
 	/** @pinned: pages that were pinned when last looked for, see pin.c. */
 	u64 pinned;
 	/** @unsettled: bits are set that no walk has followed yet, for check.c. */
@@ -116,6 +177,30 @@ struct wpfile_mark {
 	u64 cut_ns;
 	/** @free: frees this after an RCU grace period, where it may sleep. */
 	struct rcu_work free;
+};
+
+/**
+ * struct wpfile_hold - a page whose writers wait
+ */
+struct wpfile_hold {
+	/** @ref: one for the table, one for each that waits. */
+	refcount_t ref;
+	/** @mon: whose event it is, with a reference. */
+	struct wpfile_mon *mon;
+	/** @writers: they wait for @done. */
+	wait_queue_head_t writers;
+	/** @index: the page; never changes. */
+	pgoff_t index;
+	/** @deadline: in jiffies; never changes. */
+	unsigned long deadline;
+	/** @done: it has left the table; set once, under wpfile_mark.hold_lock. */
+	bool done;
+	/** @failed: the verdict; set before @done. */
+	bool failed;
+	/** @posted: the event has been; under wpfile_mark.hold_lock. */
+	bool posted;
+	/** @note: the event. */
+	struct wpfile_note note;
 };
 
 static inline struct wpfile_file *wpfile_of(struct inode *inode)
@@ -131,9 +216,13 @@ static inline pgoff_t wpfile_pages(loff_t bytes)
 
 /* file.c */
 struct wpfile_file *wpfile_file_get(struct inode *inode);
-struct wpfile_mon *wpfile_mon_new(struct file *target, u32 mode,
-				  u64 capture_limit);
-void wpfile_mon_release(struct wpfile_mon *mon);
+int wpfile_forbid(struct wpfile_file *file);
+void wpfile_mon_put(struct wpfile_mon *mon);
+struct wpfile_mark *wpfile_mark_new(struct wpfile_mon *mon, struct file *target,
+				    u64 cookie);
+struct wpfile_mark *wpfile_mark_of(struct file *target,
+				   const struct wpfile_monitor *args);
+void wpfile_mark_release(struct wpfile_mark *mark);
 void wpfile_mark_put(struct wpfile_mark *mark);
 struct wpfile_mark *wpfile_next_mark(struct wpfile_file *file, pgoff_t *index,
 				     pgoff_t last);
@@ -143,15 +232,62 @@ void wpfile_unlock_gates(struct inode *inode);
 
 /* gate.c */
 void wpfile_track(struct wpfile_mark *mark, pgoff_t index);
+int wpfile_gate_for_handler(struct inode *inode, loff_t pos,
+			    struct iov_iter *from);
 pgoff_t wpfile_next_present(struct address_space *mapping, pgoff_t first,
 			    pgoff_t last);
 
+/* event.c */
+void wpfile_note_init(struct wpfile_note *note, struct wpfile_mark *mark,
+		      u32 type, pgoff_t index);
+void wpfile_note_writer(struct wpfile_note *note);
+void wpfile_note_destroy(struct wpfile_note *note);
+void wpfile_note_post(struct wpfile_mon *mon, struct wpfile_note *note);
+void wpfile_note_failure(struct wpfile_mark *mark, pgoff_t index);
+void wpfile_note_withdraw(struct wpfile_mon *mon, struct wpfile_note *note);
+void wpfile_tell(struct wpfile_mark *mark, u32 type, u32 outcome,
+		 pgoff_t index, bool name);
+ssize_t wpfile_read_events(struct wpfile_mon *mon, char __user *buf,
+			   size_t count);
+void wpfile_events_destroy(struct wpfile_mon *mon);
+
+/* hold.c */
+struct wpfile_hold *wpfile_hold_get(struct wpfile_mark *mark, pgoff_t index,
+				    u32 type);
+void wpfile_hold_put(struct wpfile_hold *hold);
+void wpfile_holds_release(struct wpfile_mark *mark, pgoff_t first,
+			  pgoff_t last);
+void wpfile_holds_close(struct wpfile_mark *mark);
+unsigned long wpfile_holds_count(struct wpfile_mark *mark);
+int wpfile_hold_resolve(struct wpfile_mark *mark, u64 id, bool fail,
+			pgoff_t *index);
+vm_fault_t wpfile_wait_fault(struct vm_fault *vmf, struct wpfile_hold *hold);
+int wpfile_wait_syscall(struct wpfile_hold *hold);
+
+/* domain.c */
+bool wpfile_in_domain(struct wpfile_mark *mark);
+bool wpfile_is_creator(struct wpfile_mon *mon);
+bool wpfile_has_joined(struct wpfile_file *file);
+int wpfile_join(struct wpfile_file *file);
+void wpfile_drop_members(struct wpfile_file *file);
+
+/* limits.c */
+u32 wpfile_wait_limit(u32 ms);
+u32 wpfile_queue_limit(u32 events);
+struct ucounts *wpfile_charge_user(void);
+void wpfile_uncharge_user(struct ucounts *ucounts);
+
+/* handler.c */
+int wpfile_resolve(struct wpfile_mark *mark, u64 id, bool fail);
+ssize_t wpfile_handler_write(struct wpfile_mark *mark, loff_t pos,
+			     struct iov_iter *from);
+
 /* capture.c */
 int wpfile_shadow_open(struct wpfile_mark *mark);
-int wpfile_shadow_publish(struct wpfile_mon *mon,
+int wpfile_shadow_publish(struct wpfile_mark *mark,
 			  const struct file_operations *fops);
 void wpfile_shadow_drop(struct wpfile_mark *mark, pgoff_t first, pgoff_t last);
-void wpfile_capture(struct wpfile_mark *mark, pgoff_t index);
+int wpfile_capture(struct wpfile_mark *mark, pgoff_t index);
 int wpfile_capture_for_reader(struct wpfile_mark *mark, pgoff_t index);
 void wpfile_fail(struct wpfile_mark *mark, pgoff_t index, int err);
 ssize_t wpfile_content_read(struct wpfile_mark *mark, loff_t pos,
@@ -192,16 +328,30 @@ static inline void wpfile_unsettle(struct wpfile_mark *mark)
 	smp_wmb();
 }
 
+/**
+ * struct wpfile_part - what PROTECT does to one file
+ * @mark: the mark
+ * @spans: the ranges, in order; may be clipped
+ * @nr: their number
+ * @pages: of the file, while the inode lock is held
+ */
+struct wpfile_part {
+	struct wpfile_mark *mark;
+	struct wpfile_span *spans;
+	unsigned int nr;
+	pgoff_t pages;
+};
+
 /* cut.c */
-int wpfile_cut(struct wpfile_mark *mark, struct wpfile_span *spans,
-	       unsigned int nr);
+int wpfile_cut(struct wpfile_part *parts, unsigned int nr);
 
 /* protect.c */
 unsigned int wpfile_sort_spans(struct wpfile_span *spans, unsigned int nr);
 int wpfile_reserve(struct wpfile_mark *mark, struct wpfile_span span);
-int wpfile_protect(struct wpfile_mark *mark, struct wpfile_span *spans,
-		   unsigned int nr);
-int wpfile_unprotect(struct wpfile_mark *mark, struct wpfile_span span);
+int wpfile_protect(struct wpfile_part *parts, unsigned int nr);
+int wpfile_protect_all(struct wpfile_mark *mark);
+int wpfile_unprotect(struct wpfile_mark *mark, const struct wpfile_span *spans,
+		     unsigned int nr);
 
 /* scan.c */
 int wpfile_scan(struct wpfile_mark *mark, struct wpfile_span span,
@@ -209,7 +359,7 @@ int wpfile_scan(struct wpfile_mark *mark, struct wpfile_span span,
 
 /* monitor.c */
 int wpfile_monitor_fd(struct file *target, struct wpfile_monitor *args);
-void wpfile_show_fdinfo(struct seq_file *m, struct wpfile_mon *mon);
+void wpfile_show_fdinfo(struct seq_file *m, struct wpfile_mark *mark);
 
 /* snapshot.c */
 bool wpfile_is_snapshot(struct file *file);
@@ -231,6 +381,9 @@ union wpfile_args {
 	struct wpfile_protect protect;
 	struct wpfile_unprotect unprotect;
 	struct wpfile_scan scan;
+	struct wpfile_consent consent;
+	struct wpfile_resolve resolve;
+	struct wpfile_attach attach;
 };
 
 /**
@@ -250,5 +403,6 @@ struct wpfile_cmd {
 long wpfile_dispatch(const struct wpfile_op *ops, unsigned int nr_ops,
 		     struct file *file, unsigned int cmd, unsigned long arg);
 int wpfile_respond(struct wpfile_cmd *cmd);
+struct file *wpfile_attach_target(const struct wpfile_attach *args, u32 mode);
 
 #endif /* _MM_WPFILE_H */

@@ -12,7 +12,9 @@
 #define show_wpfile_mode(mode)				\
 	__print_symbolic(mode,				\
 		{ WPFILE_TRACK,		"track" },	\
-		{ WPFILE_CAPTURE,	"capture" })
+		{ WPFILE_CAPTURE,	"capture" },	\
+		{ WPFILE_SYNC,		"sync" },	\
+		{ WPFILE_DENY,		"deny" })
 
 /* A protected page is about to be written. */
 TRACE_EVENT(wpfile_write,

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the handler of a monitor does to protected pages: lets them be written, and
+ * writes them itself.
+ */
+#include <linux/fs.h>
+#include <linux/pagemap.h>
+#include <linux/sched.h>
+#include <linux/uio.h>
+
+#include "wpfile.h"
+
+static int allow(struct wpfile_mark *mark, pgoff_t index)
+{
+	struct address_space *mapping = mark->file->inode->i_mapping;
+
+	/* A gate, in all but name: it clears a bit. */
+	if (down_read_killable(&mapping->invalidate_lock))
+		return -EINTR;
+	wpfile_track(mark, index);
+	filemap_invalidate_unlock_shared(mapping);
+	wpfile_holds_release(mark, index, index);
+	return 0;
+}
+
+/**
+ * wpfile_resolve - WPFILE_IOC_RESOLVE
+ * @mark: the mark; its monitor's op is held, so that the page is not protected anew
+ * @id: of the event
+ * @fail: the verdict
+ */
+int wpfile_resolve(struct wpfile_mark *mark, u64 id, bool fail)
+{
+	pgoff_t index;
+	int err = wpfile_hold_resolve(mark, id, fail, &index);
+
+	return err || fail ? err : allow(mark, index);
+}
+
+static ssize_t write_locked(struct wpfile_mark *mark, struct kiocb *iocb,
+			    struct iov_iter *from)
+{
+	struct inode *inode = mark->file->inode;
+	loff_t size = i_size_read(inode);
+	int err;
+
+	if (iocb->ki_pos >= size)
+		return -EINVAL;
+	iov_iter_truncate(from, size - iocb->ki_pos);
+	err = wpfile_gate_for_handler(inode, iocb->ki_pos, from) ?:
+	      file_update_time(mark->target);
+	return err ?: generic_perform_write(iocb, from);
+}
+
+/**
+ * wpfile_handler_write - pwrite() on a monitor
+ * @mark: the mark, of SYNC or DENY
+ * @pos: bytes
+ * @from: where from
+ *
+ * Gates do not stop the task for this mark, but for other monitors, as any write().
+ *
+ * Return: bytes written, up to the end of the file; -EINVAL beyond it; or as
+ * write().
+ */
+ssize_t wpfile_handler_write(struct wpfile_mark *mark, loff_t pos,
+			     struct iov_iter *from)
+{
+	struct inode *inode = mark->file->inode;
+	struct kiocb iocb;
+	ssize_t ret;
+
+	if (!iov_iter_count(from))
+		return 0;
+	init_sync_kiocb(&iocb, mark->target);
+	iocb.ki_pos = pos;
+	if (inode_lock_killable(inode))
+		return -EINTR;
+	/* One at a time, under the inode lock. */
+	WRITE_ONCE(mark->handler, current);
+	ret = write_locked(mark, &iocb, from);
+	WRITE_ONCE(mark->handler, NULL);
+	inode_unlock(inode);
+	return ret;
+}
