@@ -136,6 +136,17 @@ int numa_hint(struct area *area, size_t index);
 int loop_attach(int file, int flags);	/* the device, open */
 void loop_detach(int loop);
 
+/* --- overlay.c: a file of tmpfs with overlayfs on top --- */
+
+struct overlay {
+	char top[32];
+};
+
+int overlay_mount(struct overlay *overlay);
+/* Its "file" in "merged", or in "upper", where that one's content is. */
+int overlay_open(const struct overlay *overlay, const char *layer);
+void overlay_unmount(const struct overlay *overlay);
+
 /* A memory cgroup; -1 in limits: none. */
 int cgroup_make(char *path, size_t size, long memory_max, long swap_max);
 int cgroup_enter(const char *path);
@@ -173,6 +184,7 @@ struct worker {
 typedef long (*worker_fn)(void *argument, long value);
 
 int worker_start(struct worker *worker);
+int worker_start_thread(struct worker *worker);	/* one of the caller's */
 long worker_call(struct worker *worker, worker_fn fn, void *arg, long value);
 void worker_begin(struct worker *worker, worker_fn fn, void *arg, long value);
 long worker_end(struct worker *worker);

@@ -5,7 +5,6 @@
  */
 #include "matrix.h"
 #include <linux/falloc.h>
-#include <sys/mount.h>
 
 /* clang-format off */
 #define NOTHING_TO_LOSE "a hole has nothing to lose"
@@ -143,44 +142,21 @@ TEST_F(size, punching_behind_the_end_changes_nothing)
 
 /* --- a file system on top --- */
 
-static int mount_overlay(const char *top)
-{
-	char options[256];
-	const char *dirs[] = { "lower", "upper", "work", "merged" };
-	char path[64];
-	size_t i;
-
-	if (mount("tmpfs", top, "tmpfs", 0, NULL))
-		return -errno;
-	for (i = 0; i < ARRAY_SIZE(dirs); i++) {
-		snprintf(path, sizeof(path), "%s/%s", top, dirs[i]);
-		if (mkdir(path, 0755))
-			return -errno;
-	}
-	snprintf(options, sizeof(options),
-		 "lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work", top,
-		 top, top);
-	return mount("overlay", path, "overlay", 0, options) ? -errno : 0;
-}
-
 /* The writer opens merged/file; the monitor is on upper/file. */
 TEST(write_through_overlayfs_is_reported)
 {
-	char top[] = "/tmp/wpfile-XXXXXX", path[64];
 	int upper, merged, monitor, snapshot, ret;
 	char before[2 * PAGE], *map;
+	struct overlay overlay;
 
-	ASSERT_NE(NULL, mkdtemp(top));
-	ret = mount_overlay(top);
+	ret = overlay_mount(&overlay);
 	SKIP_UNLESS(!ret, "cannot mount overlayfs: %s", strerror(-ret));
-	snprintf(path, sizeof(path), "%s/merged/file", top);
-	merged = open(path, O_RDWR | O_CREAT, 0600);
+	merged = overlay_open(&overlay, "merged");
 	ASSERT_LE(0, merged);
 	memset(before, 'b', sizeof(before));
 	ASSERT_EQ((ssize_t)sizeof(before),
 		  pwrite(merged, before, sizeof(before), 0));
-	snprintf(path, sizeof(path), "%s/upper/file", top);
-	upper = open(path, O_RDWR);
+	upper = overlay_open(&overlay, "upper");
 	ASSERT_LE(0, upper);
 
 	monitor = wp_monitor(upper, WPFILE_TRACK);
@@ -201,10 +177,7 @@ TEST(write_through_overlayfs_is_reported)
 	close(snapshot);
 	close(upper);
 	close(merged);
-	snprintf(path, sizeof(path), "%s/merged", top);
-	umount(path);
-	umount(top);
-	rmdir(top);
+	overlay_unmount(&overlay);
 }
 
 MATRIX_MAIN

@@ -26,12 +26,29 @@ int way_pwrite(struct area *area, size_t page)
 			   sizeof(new_value));
 }
 
+/* As programs do: a call may return short before a page that is protected. */
+static int write_all(int fd, const char *data, size_t size)
+{
+	size_t written;
+	ssize_t done;
+
+	for (written = 0; written < size; written += done) {
+		done = write(fd, data + written, size - written);
+		if (done <= 0)
+			return done ? -errno : -EIO;
+	}
+	return 0;
+}
+
 /* The last of one page and the first of the next. */
 int way_pwrite_two_bytes(struct area *area, size_t page)
 {
-	return way_done(pwrite(area->fd, "\xee\xdd", 2,
-				  (page + 1) * PAGE - 1),
-			   2);
+	off_t offset = (page + 1) * PAGE - 1;
+	ssize_t done = pwrite(area->fd, "\xee\xdd", 2, offset);
+
+	if (done == 1)
+		done += pwrite(area->fd, "\xdd", 1, offset + 1);
+	return way_done(done, 2);
 }
 
 int way_write(struct area *area, size_t page)
@@ -41,7 +58,7 @@ int way_write(struct area *area, size_t page)
 	memset(data, 0x6b, sizeof(data));
 	if (lseek(area->fd, page * PAGE, SEEK_SET) < 0)
 		return -errno;
-	return way_done(write(area->fd, data, sizeof(data)), sizeof(data));
+	return write_all(area->fd, data, sizeof(data));
 }
 
 int way_pwritev2(struct area *area, size_t page)

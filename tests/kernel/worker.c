@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A forked process that calls what it is told to, one function at a time. */
+/* A forked process, or a thread, that calls what it is told to, one at a time. */
 #include "common.h"
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -25,7 +26,7 @@ static void obey(int fd)
 		if (write(fd, &ret, sizeof(ret)) != sizeof(ret))
 			break;
 	}
-	_exit(0);
+	close(fd);
 }
 
 int worker_start(struct worker *worker)
@@ -41,9 +42,41 @@ int worker_start(struct worker *worker)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(fds[0]);
 		obey(fds[1]);
+		_exit(0);
 	}
 	close(fds[1]);
 	worker->fd = fds[0];
+	return 0;
+}
+
+static void *obey_in_thread(void *argument)
+{
+	obey((intptr_t)argument);
+	return NULL;
+}
+
+static long own_tid(void *argument, long value)
+{
+	(void)argument;
+	(void)value;
+	return gettid();
+}
+
+/* The same by a thread of the caller's, whose tid is worker->pid. */
+int worker_start_thread(struct worker *worker)
+{
+	pthread_t thread;
+	int fds[2], ret;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds))
+		return -errno;
+	worker->fd = fds[0];
+	ret = -pthread_create(&thread, NULL, obey_in_thread,
+			      (void *)(intptr_t)fds[1]);
+	if (ret)
+		return ret;
+	pthread_detach(thread);
+	worker->pid = worker_call(worker, own_tid, NULL, 0);
 	return 0;
 }
 
