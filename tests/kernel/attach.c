@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ATTACH: several files on one monitor, and one cut over all of them.
+ */
+#include "harness.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FILES 3
+#define SIZE (8 * PAGE)
+#define COOKIE(_file) (0x100 + (_file))
+
+static int attach(int monitor, struct wpfile_attach request)
+{
+	request.size = sizeof(request);
+	return wp_call(monitor, WPFILE_IOC_ATTACH, &request);
+}
+
+static int attach_fd(int monitor, int fd, __u64 cookie)
+{
+	return attach(monitor, (struct wpfile_attach){ .fd = fd,
+						       .cookie = cookie });
+}
+
+static int protect_all_files(int monitor)
+{
+	struct wpfile_range all = { .length = WPFILE_TO_END };
+	struct wpfile_protect request = {
+		.size = sizeof(request),
+		.flags = WPFILE_ALL_FILES,
+		.ranges = (uintptr_t)&all,
+		.nr_ranges = 1,
+	};
+
+	return wp_call(monitor, WPFILE_IOC_PROTECT, &request);
+}
+
+/* clang-format off */
+FIXTURE(files) {
+	struct area area[FILES];
+	int monitor[FILES];	/* the same one, by its files */
+};
+
+FIXTURE_VARIANT(files) {
+	__u32 mode;
+};
+
+FIXTURE_VARIANT_ADD(files, track) { .mode = WPFILE_TRACK };
+FIXTURE_VARIANT_ADD(files, capture) { .mode = WPFILE_CAPTURE };
+FIXTURE_VARIANT_ADD(files, sync) { .mode = WPFILE_SYNC };
+FIXTURE_VARIANT_ADD(files, deny) { .mode = WPFILE_DENY };
+/* clang-format on */
+
+/* Who may trace everybody has everybody in his domain. */
+static int drop_ptrace(void)
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3,
+						   0 };
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, data))
+		return -errno;
+	data[0].effective &= ~(1U << CAP_SYS_PTRACE);
+	data[0].permitted = data[0].effective;
+	return syscall(SYS_capset, &header, data) ? -errno : 0;
+}
+
+FIXTURE_SETUP(files)
+{
+	struct wpfile_monitor request = {
+		.size = sizeof(request),
+		.mode = variant->mode,
+		.cookie = COOKIE(0),
+	};
+	int i;
+
+	ASSERT_EQ(0, drop_ptrace());
+	for (i = 0; i < FILES; i++) {
+		ASSERT_EQ(0, area_make_filled(&self->area[i], MEMFD, SIZE));
+		self->monitor[i] =
+			i ? attach_fd(self->monitor[0], self->area[i].fd,
+				      COOKIE(i)) :
+			    wp_call(self->area[0].fd, WPFILE_IOC_MONITOR,
+				    &request);
+		ASSERT_LE(0, self->monitor[i]);
+	}
+}
+
+FIXTURE_TEARDOWN(files)
+{
+	int i;
+
+	for (i = 0; i < FILES; i++) {
+		close(self->monitor[i]);
+		area_free(&self->area[i]);
+	}
+}
+
+static int write_page(struct area *area, size_t page)
+{
+	char data[PAGE];
+
+	memset(data, 'w', sizeof(data));
+	return pwrite(area->fd, data, PAGE, page * PAGE) == (ssize_t)PAGE ?
+	       0 : -errno;
+}
+
+/* By somebody whom the monitor cannot stop. */
+static int write_as_stranger(struct area *area, size_t page)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		if (setresgid(65534, 65534, 65534) ||
+		    setresuid(65534, 65534, 65534))
+			_exit(1);
+		_exit(write_page(area, page) ? 1 : 0);
+	}
+	if (waitpid(pid, &status, 0) != pid || status)
+		return -EIO;
+	return 0;
+}
+
+TEST_F(files, one_call_protects_all_of_them)
+{
+	struct pages seen;
+	int i;
+
+	ASSERT_EQ(0, protect_all_files(self->monitor[1]));
+	for (i = 0; i < FILES; i++) {
+		ASSERT_EQ(0, scan_pages(self->monitor[i], 0, &seen));
+		EXPECT_STREQ("", pages_text(&seen));
+		EXPECT_EQ(1, wp_count(self->area[i].fd, variant->mode));
+	}
+}
+
+TEST_F(files, each_descriptor_is_of_its_file)
+{
+	struct pages seen;
+	int i;
+
+	ASSERT_EQ(0, wp_protect(self->monitor[1], 0, WPFILE_TO_END));
+	for (i = 0; i < FILES; i++) {
+		ASSERT_EQ(0, scan_pages(self->monitor[i], 0, &seen));
+		EXPECT_STREQ(i == 1 ? "" : "0-7", pages_text(&seen));
+	}
+	ASSERT_EQ(0, wp_protect(self->monitor[2], 2 * PAGE, PAGE));
+	ASSERT_EQ(0, wp_unprotect(self->monitor[1], 5 * PAGE, PAGE));
+	ASSERT_EQ(0, scan_pages(self->monitor[2], 0, &seen));
+	EXPECT_STREQ("0-1 3-7", pages_text(&seen));
+	ASSERT_EQ(0, scan_pages(self->monitor[1], 0, &seen));
+	EXPECT_STREQ("5", pages_text(&seen));
+}
+
+TEST_F(files, content_is_read_from_its_own)
+{
+	char page[PAGE];
+	int i;
+
+	if (variant->mode == WPFILE_TRACK)
+		SKIP(return, "TRACK keeps no content");
+	for (i = 0; i < FILES; i++) {
+		ASSERT_EQ(0, area_fill_page(&self->area[i], 3, 7 + i));
+		memcpy(self->area[i].before + 3 * PAGE,
+		       self->area[i].map + 3 * PAGE, PAGE);
+	}
+	ASSERT_EQ(0, protect_all_files(self->monitor[0]));
+	for (i = 0; i < FILES; i++)
+		ASSERT_EQ(0, write_as_stranger(&self->area[i], 3));
+	for (i = 0; i < FILES; i++) {
+		ASSERT_EQ((ssize_t)PAGE,
+			  pread(self->monitor[i], page, PAGE, 3 * PAGE));
+		EXPECT_STREQ("same",
+			     compare_memory(page,
+					    self->area[i].before + 3 * PAGE,
+					    PAGE));
+	}
+}
+
+TEST_F(files, events_tell_the_file_by_its_cookie)
+{
+	struct wpfile_event events[2 * FILES];
+	ssize_t len;
+	int i;
+
+	if (variant->mode < WPFILE_SYNC)
+		SKIP(return, "no events of writes");
+	ASSERT_EQ(0, protect_all_files(self->monitor[0]));
+	for (i = FILES - 1; i >= 0; i--)
+		ASSERT_EQ(0, write_as_stranger(&self->area[i], 1 + i));
+	len = read(self->monitor[1], events, sizeof(events));
+	ASSERT_EQ((ssize_t)(FILES * sizeof(events[0])), len);
+	for (i = 0; i < FILES; i++) {
+		EXPECT_EQ(COOKIE(FILES - 1 - i), (int)events[i].cookie);
+		EXPECT_EQ((FILES - i) * PAGE, events[i].offset);
+		EXPECT_EQ(WPFILE_EVENT_WRITE, (int)events[i].type);
+		EXPECT_EQ(WPFILE_PASSED, (int)events[i].outcome);
+		EXPECT_EQ(0, (int)events[i].tid);
+	}
+}
+
+TEST_F(files, closing_one_gives_up_that_file_alone)
+{
+	struct pages seen;
+
+	ASSERT_EQ(0, protect_all_files(self->monitor[0]));
+	close(self->monitor[0]);
+	self->monitor[0] = -1;
+	EXPECT_EQ(0, wp_wait_count(self->area[0].fd, variant->mode, 0, 5));
+	EXPECT_EQ(1, wp_count(self->area[1].fd, variant->mode));
+	ASSERT_EQ(0, write_page(&self->area[0], 2));
+	ASSERT_EQ(0, scan_pages(self->monitor[1], 0, &seen));
+	EXPECT_STREQ("", pages_text(&seen));
+
+	/* The monitor is what it was, and may have the file again. */
+	ASSERT_EQ(0, protect_all_files(self->monitor[2]));
+	self->monitor[0] = attach_fd(self->monitor[1], self->area[0].fd, 9);
+	ASSERT_LE(0, self->monitor[0]);
+	ASSERT_EQ(0, scan_pages(self->monitor[0], 0, &seen));
+	EXPECT_STREQ("0-7", pages_text(&seen));
+}
+
+TEST_F(files, what_cannot_be_attached)
+{
+	struct area other;
+	int fd, i;
+
+	EXPECT_EQ(-EEXIST, attach_fd(self->monitor[1], self->area[0].fd, 0));
+	EXPECT_EQ(-EBADF, attach_fd(self->monitor[0], -1, 0));
+	fd = open("/dev/null", O_RDWR);
+	EXPECT_EQ(-ENOTTY, attach_fd(self->monitor[0], fd, 0));
+	close(fd);
+	EXPECT_EQ(-EINVAL, attach(self->monitor[0], (struct wpfile_attach){
+						.fd = self->area[0].fd,
+						.flags = 2 }));
+	EXPECT_EQ(-EINVAL, attach(self->monitor[0], (struct wpfile_attach){
+						.fd = self->area[0].fd,
+						.reserved = 1 }));
+	EXPECT_EQ(-EFAULT, attach(self->monitor[0], (struct wpfile_attach){
+						.fd = -1,
+						.flags = WPFILE_AT_ADDRESS,
+						.address = PAGE }));
+	ASSERT_EQ(0, area_make(&other, ANON, SIZE));
+	ASSERT_EQ(0, area_map(&other));
+	fd = attach(self->monitor[0], (struct wpfile_attach){
+				.fd = -1,
+				.flags = WPFILE_AT_ADDRESS,
+				.address = (uintptr_t)other.map });
+	EXPECT_LE(0, fd);
+	for (i = 0; i < FILES; i++)
+		EXPECT_EQ(1, wp_count(self->area[i].fd, variant->mode));
+	close(fd);
+	area_free(&other);
+}
+
+TEST_F(files, only_who_made_the_monitor_attaches)
+{
+	struct area other;
+	pid_t pid;
+	int status;
+
+	ASSERT_EQ(0, area_make(&other, MEMFD, SIZE));
+	ASSERT_EQ(0, fchown(other.fd, 65534, 65534));
+	pid = fork();
+	if (!pid) {
+		if (setresgid(65534, 65534, 65534) ||
+		    setresuid(65534, 65534, 65534))
+			_exit(1);
+		_exit(attach_fd(self->monitor[0], other.fd, 0) == -EPERM ? 0 :
+									   2);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	area_free(&other);
+}
+
+/*
+ * A chain of causes: the writer counts in one file after the other, each store
+ * after the one before.  At one instant no count is behind that of the next file.
+ */
+static pid_t start_counter(_Atomic uint64_t *words[FILES])
+{
+	pid_t pid = fork();
+	uint64_t n;
+	int i;
+
+	if (pid)
+		return pid;
+	for (n = 1;; n++)
+		for (i = 0; i < FILES; i++)
+			atomic_store(words[i], n);
+}
+
+FIXTURE(cut) {
+	struct area area[FILES];
+	int monitor[FILES];
+	pid_t writer;
+};
+
+FIXTURE_SETUP(cut)
+{
+	_Atomic uint64_t *words[FILES];
+	int i;
+
+	for (i = 0; i < FILES; i++) {
+		ASSERT_EQ(0, area_make_filled(&self->area[i], MEMFD, SIZE));
+		words[i] = (void *)(self->area[i].map + 2 * PAGE);
+		atomic_store(words[i], 0);
+		self->monitor[i] = i ? attach_fd(self->monitor[0],
+						 self->area[i].fd, i) :
+				       area_monitor(&self->area[0],
+						    WPFILE_CAPTURE);
+		ASSERT_LE(0, self->monitor[i]);
+	}
+	self->writer = start_counter(words);
+	ASSERT_LT(0, self->writer);
+}
+
+FIXTURE_TEARDOWN(cut)
+{
+	int i;
+
+	kill(self->writer, SIGKILL);
+	waitpid(self->writer, NULL, 0);
+	for (i = 0; i < FILES; i++) {
+		close(self->monitor[i]);
+		area_free(&self->area[i]);
+	}
+}
+
+static uint64_t count_at_cut(int monitor)
+{
+	uint64_t n = ~0ULL;
+
+	return pread(monitor, &n, sizeof(n), 2 * PAGE) == sizeof(n) ? n : ~0ULL;
+}
+
+/* How often the counts are out of order, of @rounds; -1: an error. */
+static int inversions(const int monitor[FILES], int rounds, bool at_once)
+{
+	uint64_t count[FILES], first = 0;
+	int round, i, ret, bad = 0;
+
+	for (round = 0; round < rounds; round++) {
+		ret = at_once ? protect_all_files(monitor[0]) : 0;
+		for (i = 0; i < FILES && !at_once; i++)
+			ret |= wp_protect(monitor[i], 0, WPFILE_TO_END);
+		if (ret)
+			return -1;
+		usleep(100 * (round % 7));
+		for (i = 0; i < FILES; i++) {
+			count[i] = count_at_cut(monitor[i]);
+			if (count[i] == ~0ULL)
+				return -1;
+		}
+		if (count[0] < first)
+			return -1;
+		first = count[0];
+		for (i = 1; i < FILES; i++)
+			if (count[i] > count[i - 1] ||
+			    count[i] + 1 < count[0])
+				bad++;
+	}
+	return first ? bad : -1;
+}
+
+TEST_F_TIMEOUT(cut, there_is_one_instant_for_all_files, 300)
+{
+	EXPECT_EQ(0, inversions(self->monitor, 500, true));
+}
+
+/* That the test can fail: file by file there is no such instant. */
+TEST_F_TIMEOUT(cut, file_by_file_there_is_none, 300)
+{
+	EXPECT_LT(0, inversions(self->monitor, 500, false));
+}
+
+TEST_HARNESS_MAIN
