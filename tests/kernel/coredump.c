@@ -9,6 +9,7 @@
  *	what was written since is reported; the snapshot is the beginning
  */
 #include "table.h"
+#include "wait.h"
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -144,6 +145,48 @@ TEST_F(cell, is_not_in_the_snapshot)
 	EXPECT_LT(PAGE, before);
 	EXPECT_STREQ("same", compare(snapshot, self->map, before));
 	close(snapshot);
+}
+
+/* Who dumps waits for nobody. */
+TEST_F(cell, is_kept_by_the_handler)
+{
+	const struct area area = { .kind = TMPFS, .fd = self->fd };
+	size_t before = size_of(self->fd), size;
+	struct handler handler;
+	struct pages asked;
+	int monitor;
+
+	monitor = sync_protect(&area);
+	ASSERT_LE(0, monitor);
+	ASSERT_EQ(0, handler_start(&handler, monitor, before));
+	size = end_dump(_metadata, self, variant);
+	ASSERT_EQ(0, handler_stop(&handler));
+	SKIP_UNLESS(before < size, "the dump was over before PROTECT");
+	asked = handler.asked;
+	asked.has[0] = 0; /* map_core() */
+	EXPECT_STREQ("", pages_text(&asked));
+	EXPECT_STREQ("same", handler_compare(&handler, self->map));
+	handler_free(&handler);
+	close(monitor);
+}
+
+/* Nor does it fail. */
+TEST_F(cell, is_refused)
+{
+	const struct area area = { .kind = TMPFS, .fd = self->fd };
+	size_t before = size_of(self->fd);
+	int monitor = area_protect(&area, WPFILE_DENY), status;
+
+	ASSERT_LE(0, monitor);
+	ASSERT_EQ(self->pid, waitpid(self->pid, &status, 0));
+	ASSERT_TRUE(WIFSIGNALED(status) && WCOREDUMP(status));
+	SKIP_UNLESS(before < size_of(self->fd),
+		    "the dump was over before PROTECT");
+	if (!self->map)
+		self->map = map_file(self->fd, 2 * DUMPED, PROT_READ);
+	ASSERT_NE(NULL, self->map);
+	EXPECT_STREQ("same", compare(monitor, self->map, before));
+	close(monitor);
 }
 
 MATRIX_MAIN

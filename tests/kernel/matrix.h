@@ -10,7 +10,8 @@
  *	[map]		"after"
  *	write		the way
  *	the pages whose content differs now are reported, no others, once;
- *	the snapshot has the content of before
+ *	the snapshot has the content of before; so has the handler of a SYNC
+ *	monitor, whether the writer waits for it or passes
  *
  * Every combination is a CELL, or a NO_CELL (table.h).
  */
@@ -18,9 +19,13 @@
 #define WPFILE_TESTS_MATRIX_H
 
 #include "table.h"
+#include "wait.h"
 #include "ways.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define SHMEM_ENABLED "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 
@@ -263,6 +268,80 @@ TEST_F(cell, is_not_in_the_snapshot)
 	EXPECT_STREQ("same", compare(snapshot, self->area.before, self->size));
 	ASSERT_EQ(0, fstat(snapshot, &status));
 	EXPECT_EQ((off_t)self->size, status.st_size);
+}
+
+TEST_F(cell, is_kept_by_the_handler)
+{
+	int monitor = sync_protect(&self->area);
+	struct pages changed, seen;
+	struct handler handler;
+
+	if (variant->shape->seals & F_SEAL_FUTURE_WRITE) {
+		EXPECT_EQ(-EPERM, monitor);
+		return;
+	}
+	ASSERT_LE(0, monitor);
+	ASSERT_EQ(0, handler_start(&handler, monitor, self->size));
+	if (!act(_metadata, self, variant, &changed))
+		return;
+	EXPECT_EQ(0, handler_stop(&handler));
+	ASSERT_EQ(0, scan_pages(monitor, 0, &seen));
+	/* What growth makes content is behind the end that the monitor knows. */
+	if (variant->way != way_truncate_up) {
+		EXPECT_TRUE(pages_cover(&seen, &changed))
+			TH_LOG("changed: %s", pages_text(&changed));
+		EXPECT_TRUE(handler.asked.has[self->page] ||
+			    handler.passed.has[self->page]);
+	}
+	EXPECT_STREQ("same", handler_compare(&handler, self->area.before));
+	handler_free(&handler);
+}
+
+/* By a process of its own, which it may kill: 0, WAY_SKIPPED, or it failed. */
+static int act_in_child(FIXTURE_DATA(cell) *self,
+			const FIXTURE_VARIANT(cell) *variant)
+{
+	pid_t pid = fork();
+	int status, ret;
+
+	if (!pid) {
+		ret = variant->way(&self->area, self->page);
+		_exit(ret < 0 ? WAY_SKIPPED + 1 : ret);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return -errno;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -EFAULT;
+}
+
+/* Who cannot be refused has passed, and what was there is kept. */
+TEST_F(cell, is_refused)
+{
+	int monitor = area_protect(&self->area, WPFILE_DENY), ret;
+	struct pages changed, seen;
+
+	if (variant->shape->seals & F_SEAL_FUTURE_WRITE) {
+		EXPECT_EQ(-EPERM, monitor);
+		return;
+	}
+	ASSERT_LE(0, monitor);
+	if (variant->mapped == WHEN_after)
+		ASSERT_EQ(0, area_map(&self->area));
+	ret = act_in_child(self, variant);
+	if (ret == WAY_SKIPPED)
+		SKIP(return, "cannot be done here");
+	if (variant->shape->ragged)
+		grow(&self->area, self->page);
+	changed_pages(&self->area, &changed);
+	ASSERT_EQ(0, scan_pages(monitor, 0, &seen));
+	EXPECT_STREQ("same", compare(monitor, self->area.before, self->size));
+	if (variant->way == way_truncate_up)
+		return;
+	EXPECT_TRUE(pages_cover(&seen, &changed))
+		TH_LOG("changed: %s", pages_text(&changed));
+	if (!changed.has[self->page]) {
+		EXPECT_NE(0, ret);
+		EXPECT_STREQ("", pages_text(&seen));
+	}
 }
 
 #endif
