@@ -9,6 +9,7 @@
  *	CAP_FOWNER		yes		EACCES		yes
  */
 #include "harness.h"
+#include "watch.h"
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -51,14 +52,6 @@ static int become(uid_t uid)
 		return 0;
 	return setresgid(uid, uid, uid) || setresuid(uid, uid, uid) ? -errno :
 								      0;
-}
-
-static int reopen(int fd, int flags)
-{
-	char path[32];
-
-	sprintf(path, "/proc/self/fd/%d", fd);
-	return open(path, flags | O_CLOEXEC);
 }
 
 FIXTURE_SETUP(rights)
@@ -141,9 +134,9 @@ TEST(snapshot_can_be_reopened_by_its_maker)
 	ASSERT_LE(0, snapshot);
 	again = reopen(snapshot, O_RDONLY);
 	ASSERT_LE(0, again)
-		TH_LOG("open: %s", strerror(errno));
+		TH_LOG("open: %s", strerror(-again));
 	EXPECT_STREQ("same", compare(again, area.before, area.size));
-	EXPECT_EQ(-1, reopen(snapshot, O_RDWR));
+	EXPECT_GT(0, reopen(snapshot, O_RDWR));
 }
 
 /* What a monitor may do was decided when it was made. */

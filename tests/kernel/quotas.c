@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* How long writers wait, how many events are kept, how many monitors a user has. */
+#include "harness.h"
+#include "watch.h"
+#include "who.h"
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
+
+#define OWNER 4001
+#define STRANGER 4002
+#define PATIENCE 20000 /* ms */
+#define MAX_WAIT "/proc/sys/vm/wpfile/max_wait_ms"
+#define MAX_QUEUED "/proc/sys/vm/wpfile/max_queued_events"
+#define MAX_MONITORS "/proc/sys/user/max_wpfile_monitors"
+
+static const struct who owner = WHO_USER(OWNER);
+static const struct who stranger = WHO_USER(STRANGER);
+
+static long become(void *argument, long value)
+{
+	(void)value;
+	return who_become(argument, -1);
+}
+
+/* They are the system's: what they were is put back even if the test fails. */
+/* clang-format off */
+FIXTURE(sysctl) {
+	struct area area;
+	char max_wait[32], max_queued[32], max_monitors[32];
+};
+/* clang-format on */
+
+FIXTURE_SETUP(sysctl)
+{
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, 16 * PAGE));
+	ASSERT_EQ(0, file_read(MAX_WAIT, self->max_wait, 32));
+	ASSERT_EQ(0, file_read(MAX_QUEUED, self->max_queued, 32));
+	ASSERT_EQ(0, file_read(MAX_MONITORS, self->max_monitors, 32));
+}
+
+FIXTURE_TEARDOWN(sysctl)
+{
+	file_write(MAX_WAIT, self->max_wait);
+	file_write(MAX_QUEUED, self->max_queued);
+	file_write(MAX_MONITORS, self->max_monitors);
+	area_free(&self->area);
+}
+
+TEST_F(sysctl, nonsense_is_EINVAL)
+{
+	static const char *const files[] = { MAX_WAIT, MAX_QUEUED };
+	char before[32], after[32];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		ASSERT_EQ(0, file_read(files[i], before, sizeof(before)));
+		EXPECT_LT(0, atol(before));
+		EXPECT_EQ(-EINVAL, file_write(files[i], "-1"));
+		EXPECT_EQ(-EINVAL, file_write(files[i], "many"));
+		EXPECT_EQ(-EINVAL, file_write(files[i],
+					      "99999999999999999999"));
+		ASSERT_EQ(0, file_read(files[i], after, sizeof(after)));
+		EXPECT_STREQ(before, after);
+	}
+}
+
+TEST_F(sysctl, are_for_root_to_set)
+{
+	ASSERT_EQ(0, who_become(&stranger, -1));
+	EXPECT_EQ(-EACCES, file_write(MAX_WAIT, "1000"));
+	EXPECT_EQ(-EACCES, file_write(MAX_QUEUED, "1000"));
+	EXPECT_LT(0, file_number(MAX_WAIT, NULL));
+}
+
+static int waiting(int fd, __u32 wait_limit_ms)
+{
+	return wp_monitor_with(fd, (struct wpfile_monitor){
+					   .mode = WPFILE_SYNC,
+					   .wait_limit_ms = wait_limit_ms });
+}
+
+static int denying(int fd, __u32 queue_limit)
+{
+	return wp_monitor_with(fd, (struct wpfile_monitor){
+					   .mode = WPFILE_DENY,
+					   .flags = WPFILE_DENIED_EVENTS,
+					   .queue_limit = queue_limit });
+}
+
+TEST_F(sysctl, max_wait_ms_bounds_what_monitors_may_ask)
+{
+	struct wpfile_query query;
+
+	ASSERT_EQ(0, file_write(MAX_WAIT, "1234"));
+	ASSERT_EQ(0, wp_query(self->area.fd, &query));
+	EXPECT_EQ(1234, (int)query.ret_max_wait_ms);
+	EXPECT_LE(0, waiting(self->area.fd, 1234));
+	EXPECT_EQ(-EINVAL, waiting(self->area.fd, 1235));
+	EXPECT_EQ(-EINVAL, waiting(self->area.fd, ~0U));
+}
+
+static void *store_first(void *argument)
+{
+	struct area *area = argument;
+	uint64_t start = now_ns();
+
+	*(volatile char *)area->map = 'w';
+	return (void *)(long)((now_ns() - start) / 1000000);
+}
+
+static void expect_waits(struct __test_metadata *const _metadata,
+			 struct area *area, int monitor, long ms)
+{
+	struct wpfile_event event;
+	pthread_t thread;
+	void *waited;
+	char byte;
+
+	ASSERT_EQ(0, wp_protect(monitor, 0, PAGE));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, store_first, area));
+	ASSERT_EQ(0, event_within(monitor, &event, PATIENCE));
+	EXPECT_STREQ("STORE WAITING 0+1", event_text(&event));
+	ASSERT_EQ(0, pthread_join(thread, &waited));
+	EXPECT_LE(ms, (long)waited);
+	EXPECT_GE(ms + PATIENCE, (long)waited);
+	EXPECT_EQ('w', area->map[0]);
+	/* Its old content is kept; nobody waits any more. */
+	EXPECT_EQ(1, pread(monitor, &byte, 1, 0));
+	EXPECT_EQ(area->before[0], byte);
+	EXPECT_EQ(-ENOENT, wp_answer(monitor, event.id, WPFILE_ALLOW));
+}
+
+TEST_F(sysctl, max_wait_ms_is_how_long_writers_wait_where_nothing_is_asked)
+{
+	int monitor;
+
+	ASSERT_EQ(0, file_write(MAX_WAIT, "700"));
+	monitor = wp_monitor(self->area.fd, WPFILE_SYNC);
+	ASSERT_LE(0, monitor);
+	expect_waits(_metadata, &self->area, monitor, 700);
+	close(monitor);
+}
+
+TEST_F(sysctl, max_wait_ms_does_not_stretch_what_was_asked)
+{
+	int monitor;
+
+	ASSERT_EQ(0, file_write(MAX_WAIT, "50000"));
+	monitor = waiting(self->area.fd, 300);
+	ASSERT_LE(0, monitor);
+	expect_waits(_metadata, &self->area, monitor, 300);
+	close(monitor);
+}
+
+/* Denied stores, until @wanted events are there and one OVERFLOW. */
+static void expect_queue(struct __test_metadata *const _metadata,
+			 struct area *area, int monitor, int wanted)
+{
+	struct wpfile_event event;
+	int i;
+
+	ASSERT_EQ(0, wp_protect(monitor, 0, area->size));
+	for (i = 0; i < wanted + 5; i++)
+		EXPECT_EQ(SIGSEGV, try_store(area->map + i % 16 * PAGE, 'x',
+					     NULL));
+	for (i = 0; i < wanted; i++) {
+		ASSERT_EQ(0, event_within(monitor, &event, 0));
+		EXPECT_EQ(WPFILE_EVENT_STORE, event.type);
+	}
+	ASSERT_EQ(0, event_within(monitor, &event, 0));
+	EXPECT_EQ(WPFILE_EVENT_OVERFLOW, event.type);
+	EXPECT_EQ(0, events_drain(monitor));
+}
+
+TEST_F(sysctl, max_queued_events_bounds_what_monitors_may_ask)
+{
+	static const struct {
+		__u32 asked;
+		int got;
+	} cases[] = { { 0, 20 }, { 20, 20 }, { 3, 3 } };
+	size_t i;
+	int monitor;
+
+	ASSERT_EQ(0, file_write(MAX_QUEUED, "20"));
+	EXPECT_EQ(-EINVAL, denying(self->area.fd, 21));
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		monitor = denying(self->area.fd, cases[i].asked);
+		ASSERT_LE(0, monitor);
+		expect_queue(_metadata, &self->area, monitor, cases[i].got);
+		close(monitor);
+	}
+}
+
+/* --- monitors of a user --- */
+
+static void close_all(int *fds, int nr)
+{
+	while (nr--)
+		close(fds[nr]);
+}
+
+TEST_F(sysctl, max_wpfile_monitors_is_EDQUOT_until_one_is_closed)
+{
+	int fds[3], i, round;
+
+	ASSERT_EQ(0, file_write(MAX_MONITORS, "3"));
+	for (round = 0; round < 5; round++) {
+		for (i = 0; i < 3; i++) {
+			fds[i] = wp_monitor(self->area.fd, i + 1);
+			ASSERT_LE(0, fds[i]);
+		}
+		EXPECT_EQ(-EDQUOT, wp_monitor(self->area.fd, WPFILE_TRACK));
+		EXPECT_EQ(-EDQUOT, wp_monitor(self->area.fd, WPFILE_SYNC));
+		EXPECT_EQ(-EDQUOT, wp_snapshot(self->area.fd));
+		close(fds[1]);
+		fds[1] = wp_snapshot(self->area.fd);
+		EXPECT_LE(0, fds[1]);
+		EXPECT_EQ(-EDQUOT, wp_monitor(self->area.fd, WPFILE_TRACK));
+		close_all(fds, 3);
+	}
+}
+
+/* A call that fails for another reason is not charged. */
+TEST_F(sysctl, max_wpfile_monitors_counts_no_failed_calls)
+{
+	int reads = reopen(self->area.fd, O_RDONLY), fd, i;
+
+	ASSERT_EQ(0, file_write(MAX_MONITORS, "2"));
+	for (i = 0; i < 10; i++) {
+		EXPECT_EQ(-EPERM, wp_monitor(reads, WPFILE_SYNC));
+		EXPECT_EQ(-EINVAL, wp_monitor(self->area.fd, 99));
+		EXPECT_GT(0, wp_snapshot(-1));
+	}
+	fd = wp_monitor(self->area.fd, WPFILE_SYNC);
+	EXPECT_LE(0, fd);
+	EXPECT_LE(0, wp_monitor(self->area.fd, WPFILE_SYNC));
+	EXPECT_EQ(-EDQUOT, wp_monitor(self->area.fd, WPFILE_SYNC));
+}
+
+static long make_tracks(void *argument, long nr)
+{
+	struct area *area = argument;
+	int fd = 0;
+
+	while (nr-- > 0 && fd >= 0)
+		fd = wp_monitor(area->fd, WPFILE_TRACK);
+	return fd;
+}
+
+TEST_F(sysctl, max_wpfile_monitors_is_for_each_user)
+{
+	struct worker one, two, two_again;
+	long fd;
+
+	ASSERT_EQ(0, fchmod(self->area.fd, 0666));
+	ASSERT_EQ(0, file_write(MAX_MONITORS, "4"));
+	ASSERT_EQ(0, worker_start(&one));
+	ASSERT_EQ(0, worker_start(&two));
+	ASSERT_EQ(0, worker_start(&two_again));
+	ASSERT_EQ(0, worker_call(&one, become, (void *)&owner, 0));
+	ASSERT_EQ(0, worker_call(&two, become, (void *)&stranger, 0));
+	EXPECT_LE(0, worker_call(&one, make_tracks, &self->area, 4));
+	EXPECT_EQ(-EDQUOT, worker_call(&one, make_tracks, &self->area, 1));
+	fd = worker_call(&two, make_tracks, &self->area, 4);
+	EXPECT_LE(0, fd);
+
+	/* Who has it now does not matter; it is his who made it. */
+	fd = worker_take_fd(&two, fd);
+	ASSERT_LE(0, fd);
+	worker_stop(&two);
+	ASSERT_EQ(5, wp_wait_count(self->area.fd, WPFILE_TRACK, 5, 20));
+	ASSERT_EQ(0, worker_call(&two_again, become, (void *)&stranger, 0));
+	EXPECT_LE(0, worker_call(&two_again, make_tracks, &self->area, 3));
+	EXPECT_EQ(-EDQUOT, worker_call(&two_again, make_tracks, &self->area,
+				       1));
+	close(fd);
+	EXPECT_LE(0, worker_call(&two_again, make_tracks, &self->area, 1));
+	worker_stop(&one);
+	worker_stop(&two_again);
+}
+
+TEST_F(sysctl, max_wpfile_monitors_comes_back_when_holders_are_killed)
+{
+	struct worker worker;
+	int round;
+
+	ASSERT_EQ(0, file_write(MAX_MONITORS, "5"));
+	for (round = 0; round < 20; round++) {
+		ASSERT_EQ(0, worker_start(&worker));
+		ASSERT_LE(0, worker_call(&worker, make_tracks, &self->area, 5));
+		kill(worker.pid, SIGKILL);
+		worker_stop(&worker);
+		ASSERT_EQ(0, wp_wait_count(self->area.fd, WPFILE_TRACK, 0, 20));
+	}
+}
+
+TEST_HARNESS_MAIN

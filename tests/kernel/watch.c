@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Monitors with every field, their answers and their events. */
+#include "watch.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+int wp_monitor_with(int fd, struct wpfile_monitor request)
+{
+	request.size = sizeof(request);
+	return wp_call(fd, WPFILE_IOC_MONITOR, &request);
+}
+
+int deny_monitor(int fd, __u32 flags)
+{
+	return wp_monitor_with(fd, (struct wpfile_monitor){
+					   .mode = WPFILE_DENY,
+					   .flags = flags });
+}
+
+int wp_unprotect_ranges(int monitor, const struct wpfile_range *ranges,
+			__u32 nr)
+{
+	struct wpfile_unprotect request = {
+		.size = sizeof(request),
+		.ranges = (uintptr_t)ranges,
+		.nr_ranges = nr,
+	};
+
+	return wp_call(monitor, WPFILE_IOC_UNPROTECT, &request);
+}
+
+int wp_answer(int monitor, __u64 id, __u32 verdict)
+{
+	struct wpfile_resolve request = {
+		.size = sizeof(request),
+		.verdict = verdict,
+		.id = id,
+	};
+
+	return wp_call(monitor, WPFILE_IOC_RESOLVE, &request);
+}
+
+int wp_join(int fd)
+{
+	struct wpfile_consent target = { .size = sizeof(target) };
+
+	return wp_call(fd, WPFILE_IOC_JOIN, &target);
+}
+
+int wp_forbid(int fd)
+{
+	struct wpfile_consent target = { .size = sizeof(target) };
+
+	return wp_call(fd, WPFILE_IOC_FORBID, &target);
+}
+
+long wp_state(int fd)
+{
+	struct wpfile_query query;
+	int ret = wp_query(fd, &query);
+
+	return ret < 0 ? ret : (long)query.ret_state;
+}
+
+int event_within(int monitor, struct wpfile_event *event, int ms)
+{
+	struct pollfd poll_fd = { .fd = monitor, .events = POLLIN };
+	ssize_t done;
+	int ret;
+
+	do
+		ret = poll(&poll_fd, 1, ms);
+	while (ret < 0 && errno == EINTR);
+	if (ret <= 0)
+		return ret ? -errno : -ETIME;
+	done = read(monitor, event, sizeof(*event));
+	if (done < 0)
+		return -errno;
+	return done == sizeof(*event) ? 0 : -EIO;
+}
+
+int events_drain(int monitor)
+{
+	struct wpfile_event event;
+	int count = 0;
+
+	while (!event_within(monitor, &event, 0))
+		count++;
+	return count;
+}
+
+const char *event_text(const struct wpfile_event *event)
+{
+	static const char *const types[] = {
+		[WPFILE_EVENT_FAILED] = "FAILED",
+		[WPFILE_EVENT_OVERFLOW] = "OVERFLOW",
+		[WPFILE_EVENT_STORE] = "STORE",
+		[WPFILE_EVENT_WRITE] = "WRITE",
+		[WPFILE_EVENT_DISCARD] = "DISCARD",
+		[WPFILE_EVENT_FILL] = "FILL",
+		[WPFILE_EVENT_PIN] = "PIN",
+	};
+	static const char *const outcomes[] = {
+		[WPFILE_PASSED] = "PASSED",
+		[WPFILE_WAITING] = "WAITING",
+		[WPFILE_DENIED] = "DENIED",
+	};
+	const char *type = NULL, *outcome = NULL;
+	static char text[96];
+
+	if (event->type < sizeof(types) / sizeof(*types))
+		type = types[event->type];
+	if (event->outcome < sizeof(outcomes) / sizeof(*outcomes))
+		outcome = outcomes[event->outcome];
+	snprintf(text, sizeof(text), "%s %s %llu+%llu", type ?: "?",
+		 outcome ?: "?", event->offset / PAGE, event->bytes / PAGE);
+	return text;
+}
+
+const char *event_seen(int monitor)
+{
+	struct wpfile_event event;
+
+	return event_within(monitor, &event, 1000) ? "none" : event_text(&event);
+}
