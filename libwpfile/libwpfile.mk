@@ -33,6 +33,9 @@ LIB_OBJ		:= $(LIB_SRC:libwpfile/src/%.c=$(LIB)/%.o)
 LIB_FILES	:= $(LIB)/libwpfile.a $(LIB)/$(WPFILE_SONAME) \
 		   $(LIB)/libwpfile.so $(LIB)/libwpfile.pc
 
+MAN		:= $(BUILD)/man
+MAN_PAGES	:= $(MAN)/libwpfile.3 $(MAN)/ioctl_wpfile.2 $(MAN)/wpfile.7
+
 .PHONY: lib install-lib man unit-tests user-force
 
 lib: $(LIB_FILES)
@@ -62,20 +65,27 @@ $(LIB)/libwpfile.pc: libwpfile/libwpfile.pc.in user-force
 
 user-force:
 
-install-lib: lib $(BUILD)/man/libwpfile.3
-	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig \
-		$(DESTDIR)$(INCLUDEDIR)/linux $(DESTDIR)$(MANDIR)/man3
+install-lib: lib $(MAN_PAGES)
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/linux \
+		$(DESTDIR)$(MANDIR)/man2 $(DESTDIR)$(MANDIR)/man3 \
+		$(DESTDIR)$(MANDIR)/man7
 	$(INSTALL) -m 644 $(LIB)/libwpfile.a $(DESTDIR)$(LIBDIR)/
 	$(INSTALL) -m 755 $(LIB)/$(WPFILE_SONAME) $(DESTDIR)$(LIBDIR)/
 	ln -sf $(WPFILE_SONAME) $(DESTDIR)$(LIBDIR)/libwpfile.so
 	$(INSTALL) -m 644 $(LIB)/libwpfile.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
 	$(INSTALL) -m 644 libwpfile/include/wpfile.h $(DESTDIR)$(INCLUDEDIR)/
 	$(INSTALL) -m 644 uapi/linux/wpfile.h $(DESTDIR)$(INCLUDEDIR)/linux/
-	$(INSTALL) -m 644 $(BUILD)/man/libwpfile.3 $(DESTDIR)$(MANDIR)/man3/
+	$(INSTALL) -m 644 $(MAN)/ioctl_wpfile.2 $(DESTDIR)$(MANDIR)/man2/
+	$(INSTALL) -m 644 $(MAN)/libwpfile.3 $(DESTDIR)$(MANDIR)/man3/
+	$(INSTALL) -m 644 $(MAN)/wpfile.7 $(DESTDIR)$(MANDIR)/man7/
 
-man: $(BUILD)/man/libwpfile.3
+man: $(MAN_PAGES)
 
-$(BUILD)/man/libwpfile.3: libwpfile/libwpfile.3.scd
+$(MAN)/libwpfile.3: libwpfile/libwpfile.3.scd
+$(MAN)/ioctl_wpfile.2: man/ioctl_wpfile.2.scd
+$(MAN)/wpfile.7: man/wpfile.7.scd
+
+$(MAN_PAGES):
 	@mkdir -p $(@D)
 	$(SCDOC) <$< >$@.new && mv $@.new $@
 
