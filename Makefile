@@ -46,7 +46,7 @@ test: ## all tests; the last line is "N passed, M failed, K skipped"
 	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init lib ctl unit-tests kernel-tests random-test torture-build demo-build
 	@tests/run --jobs $(JOBS) --only '$(ONLY)'
 
-test-hooks: ## take each hook out of the kernel in turn, and see a test fail (hours)
+test-hooks: ## take each hook out of the kernel in turn, and see a test fail
 	@scripts/deps build kernel vm test
 	@scripts/kernel-build vm
 	@scripts/kernel-build debug

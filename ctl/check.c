@@ -17,6 +17,9 @@ static const struct feature {
 	{ WPFILE_FEATURE_ADDRESS, false, "address", "address" },
 	{ WPFILE_FEATURE_HUGE, false, "huge", "huge" },
 	{ WPFILE_FEATURE_PINNED, false, "pinned", "pinned" },
+	{ WPFILE_FEATURE_SYNC, false, "sync", "sync" },
+	{ WPFILE_FEATURE_DENY, false, "deny", "deny" },
+	{ WPFILE_FEATURE_ATTACH, false, "attach", "attach" },
 };
 
 #define NR_FEATURES (sizeof(features) / sizeof(features[0]))
