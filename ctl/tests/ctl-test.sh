@@ -260,7 +260,7 @@ tracking() {
 }
 
 track_sees_writes_and_ends_at_a_signal() {
-	local tracker
+	local tracker looks
 
 	"$ctl" track "${by_fd[@]}" --interval 0.2 >"$dir/track" 2>"$dir/err" &
 	tracker=$!
@@ -271,9 +271,12 @@ track_sees_writes_and_ends_at_a_signal() {
 	kill -INT $tracker
 	status 0 wait $tracker || return
 	cat "$dir/track" "$dir/err"
-	[ "$(grep -c '' "$dir/track")" = 2 ] &&
+	# A look may come between the stores to a page, which is then written twice.
+	looks=$(grep -c '' "$dir/track")
+	[ "$(cut -d ' ' -f 2- "$dir/track" | sort -u | grep -c '')" = 2 ] &&
+	[ "$looks" -le 4 ] &&
 	grep -q ' 0x0000100000 4096$' "$dir/track" &&
-	grep -q ' 2 ranges, 8192 bytes' "$dir/err"
+	grep -q " $looks ranges, $((looks * 4096)) bytes" "$dir/err"
 }
 
 track_counts_looks() {
