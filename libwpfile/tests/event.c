@@ -4,6 +4,8 @@
 
 #include "unit.h"
 
+#define EVENT sizeof(struct wpfile_event)
+
 static void events_of_any_length_are_walked_over(void **state)
 {
 	struct {
@@ -12,9 +14,9 @@ static void events_of_any_length_are_walked_over(void **state)
 		uint64_t tail;
 		struct wpfile_event last;
 	} buffer = {
-		.first = { .length = 32, .type = 1, .offset = 4096 },
-		.longer = { .length = 40, .type = 77 },
-		.last = { .length = 32, .type = 1, .offset = 8192 },
+		.first = { .length = EVENT, .type = 1, .offset = 4096 },
+		.longer = { .length = EVENT + 8, .type = 77 },
+		.last = { .length = EVENT, .type = 1, .offset = 8192 },
 	};
 	const struct wpfile_event *event;
 	size_t pos = 0;
@@ -31,7 +33,8 @@ static void events_of_any_length_are_walked_over(void **state)
 
 static void malformed_events_are_refused(void **state)
 {
-	static const uint32_t lengths[] = { 0, 4, 31, 33, 72, UINT32_MAX };
+	static const uint32_t lengths[] = { 0, 4, EVENT - 1, EVENT + 1,
+					  2 * EVENT + 8, UINT32_MAX };
 	struct wpfile_event buffer[2];
 	const struct wpfile_event *event;
 	size_t i, pos;
@@ -45,11 +48,11 @@ static void malformed_events_are_refused(void **state)
 						   &event), -EBADMSG);
 		assert_int_equal(pos, 0);
 	}
-	pos = 32;
-	buffer[1].length = 32;
-	assert_int_equal(wpfile_event_next(buffer, 63, &pos, &event), -EBADMSG);
-	pos = 65;
-	assert_int_equal(wpfile_event_next(buffer, 64, &pos, &event), -EBADMSG);
+	pos = EVENT;
+	buffer[1].length = EVENT;
+	assert_int_equal(wpfile_event_next(buffer, 2 * EVENT - 1, &pos, &event), -EBADMSG);
+	pos = 2 * EVENT + 1;
+	assert_int_equal(wpfile_event_next(buffer, 2 * EVENT, &pos, &event), -EBADMSG);
 }
 
 static const struct CMUnitTest tests[] = {
