@@ -9,6 +9,8 @@
 #include "ways.h"
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <unistd.h>
+#include <sys/wait.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -819,6 +821,39 @@ TEST_F(calls, events_are_read_into_a_protected_page)
 	EXPECT_STREQ("same", compare_memory(self->area.before, self->area.map,
 					    5 * PAGE));
 	worker_stop(&handler);
+}
+
+/* Its first chunk is written; it returns that, whatever is answered for the next. */
+TEST(sendfile_that_has_done_a_part_returns_that)
+{
+	struct wpfile_resolve fail = { .size = sizeof(fail),
+				       .verdict = WPFILE_FAIL };
+	struct wpfile_event event;
+	struct area area, source;
+	int monitor, status;
+	off_t from = 0;
+	pid_t pid;
+
+	ASSERT_EQ(0, area_make_filled(&area, MEMFD, 32 * PAGE));
+	ASSERT_EQ(0, area_make_filled(&source, MEMFD, 32 * PAGE));
+	monitor = wp_monitor(area.fd, WPFILE_SYNC);
+	ASSERT_LE(0, monitor);
+	ASSERT_EQ(0, wp_protect(monitor, 20 * PAGE, PAGE));
+	pid = fork();
+	if (!pid)
+		_exit(sendfile(area.fd, source.fd, &from, 32 * PAGE) ==
+				      (ssize_t)(20 * PAGE) ?
+			      0 :
+			      1);
+	ASSERT_EQ((ssize_t)sizeof(event), read(monitor, &event, sizeof(event)));
+	EXPECT_EQ(20 * PAGE, event.offset);
+	fail.id = event.id;
+	EXPECT_EQ(0, wp_call(monitor, WPFILE_IOC_RESOLVE, &fail));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	close(monitor);
+	area_free(&area);
+	area_free(&source);
 }
 
 TEST_HARNESS_MAIN
