@@ -21,11 +21,16 @@ extern struct srcu_struct wpfile_fills;
 
 #define WPFILE_FILL_LOCKED 2 /* for indices of SRCU, which are 0 and 1 */
 
+/* Acquire: the inode's wpfile was set before the bit. */
+static inline bool wpfile_has_bit(struct address_space *mapping)
+{
+	return test_bit_acquire(AS_WPFILE, &mapping->flags);
+}
+
 static inline bool wpfile_armed(struct address_space *mapping)
 {
-	/* Acquire: the inode's wpfile was set before the bit. */
 	return static_branch_unlikely(&wpfile_key.key) &&
-	       test_bit_acquire(AS_WPFILE, &mapping->flags);
+	       wpfile_has_bit(mapping);
 }
 
 /* Can it make pages of its file writable?  Drivers map memory of their own. */
@@ -39,7 +44,7 @@ static inline bool wpfile_vma_armed(struct vm_area_struct *vma)
 {
 	/* In this order: most files are not armed. */
 	return static_branch_unlikely(&wpfile_key.key) && vma->vm_file &&
-	       test_bit_acquire(AS_WPFILE, &vma->vm_file->f_mapping->flags) &&
+	       wpfile_has_bit(vma->vm_file->f_mapping) &&
 	       wpfile_vma_walked(vma);
 }
 
@@ -47,7 +52,7 @@ static inline bool wpfile_vma_armed(struct vm_area_struct *vma)
 static inline bool wpfile_shared_armed(struct vm_area_struct *vma)
 {
 	return static_branch_unlikely(&wpfile_key.key) &&
-	       test_bit_acquire(AS_WPFILE, &vma->vm_file->f_mapping->flags) &&
+	       wpfile_has_bit(vma->vm_file->f_mapping) &&
 	       wpfile_vma_walked(vma);
 }
 

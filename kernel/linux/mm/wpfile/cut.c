@@ -141,21 +141,6 @@ struct lock_kind {
 	void (*unlock)(struct inode *inode);
 };
 
-static int lock_inode(struct inode *inode)
-{
-	return inode_lock_killable(inode);
-}
-
-static int trylock_inode(struct inode *inode)
-{
-	return inode_trylock(inode);
-}
-
-static void unlock_inode(struct inode *inode)
-{
-	inode_unlock(inode);
-}
-
 static int lock_invalidate(struct inode *inode)
 {
 	filemap_invalidate_lock(inode->i_mapping);
@@ -173,7 +158,7 @@ static void unlock_invalidate(struct inode *inode)
 }
 
 static const struct lock_kind inode_locks = {
-	lock_inode, trylock_inode, unlock_inode
+	inode_lock_killable, inode_trylock, inode_unlock
 };
 
 static const struct lock_kind invalidate_locks = {

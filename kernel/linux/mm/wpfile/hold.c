@@ -52,12 +52,6 @@ void wpfile_hold_put(struct wpfile_hold *hold)
 		hold_free(hold);
 }
 
-static bool is_over(struct wpfile_hold *hold)
-{
-	return READ_ONCE(hold->done) ||
-	       time_after_eq(jiffies, hold->deadline);
-}
-
 /* The hold of a page, referenced. */
 static struct wpfile_hold *hold_get(struct wpfile_mark *mark, pgoff_t index)
 {
@@ -177,7 +171,7 @@ struct wpfile_hold *wpfile_hold_get(struct wpfile_mark *mark, pgoff_t index,
 	if (!hold)
 		return NULL;
 	post_or_let_go(mark, hold);
-	if (!is_over(hold) || READ_ONCE(hold->done))
+	if (READ_ONCE(hold->done) || time_before(jiffies, hold->deadline))
 		return hold;
 	wpfile_hold_put(hold);
 	return NULL;

@@ -97,7 +97,7 @@ static unsigned int get_marks(struct wpfile_mon *mon, struct wpfile_part *parts)
 	return nr;
 }
 
-/* The first takes @spans, the others get copies. */
+/* A cut clips them to its file: each gets its own. */
 static int copy_spans(struct wpfile_part *parts, unsigned int nr_parts,
 		      const struct wpfile_span *spans, u32 nr)
 {
