@@ -256,15 +256,7 @@ int area_snapshot(const struct area *area)
 
 int area_protect(const struct area *area, __u32 mode)
 {
-	int monitor = area_monitor(area, mode), ret;
-
-	if (monitor < 0)
-		return monitor;
-	ret = wp_protect(monitor, 0, WPFILE_TO_END);
-	if (!ret)
-		return monitor;
-	close(monitor);
-	return ret;
+	return wp_protect_or_close(area_monitor(area, mode));
 }
 
 void fill(void *page, size_t index, unsigned int version)

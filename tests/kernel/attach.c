@@ -3,6 +3,8 @@
  * ATTACH: several files on one monitor, and one cut over all of them.
  */
 #include "harness.h"
+#include "watch.h"
+#include "who.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -11,13 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define FILES 3
 #define SIZE (8 * PAGE)
 #define COOKIE(_file) (0x100 + (_file))
+
+static const struct who stranger = WHO_USER(65534);
 
 static int attach(int monitor, struct wpfile_attach request)
 {
@@ -60,37 +63,22 @@ FIXTURE_VARIANT_ADD(files, sync) { .mode = WPFILE_SYNC };
 FIXTURE_VARIANT_ADD(files, deny) { .mode = WPFILE_DENY };
 /* clang-format on */
 
-/* Who may trace everybody has everybody in his domain. */
-static int drop_ptrace(void)
-{
-	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3,
-						   0 };
-	struct __user_cap_data_struct data[2];
-
-	if (syscall(SYS_capget, &header, data))
-		return -errno;
-	data[0].effective &= ~(1U << CAP_SYS_PTRACE);
-	data[0].permitted = data[0].effective;
-	return syscall(SYS_capset, &header, data) ? -errno : 0;
-}
-
 FIXTURE_SETUP(files)
 {
 	struct wpfile_monitor request = {
-		.size = sizeof(request),
 		.mode = variant->mode,
 		.cookie = COOKIE(0),
 	};
 	int i;
 
-	ASSERT_EQ(0, drop_ptrace());
+	/* Who may trace everybody has everybody in his domain. */
+	ASSERT_EQ(0, who_drop(CAP_BIT(CAP_SYS_PTRACE)));
 	for (i = 0; i < FILES; i++) {
 		ASSERT_EQ(0, area_make_filled(&self->area[i], MEMFD, SIZE));
 		self->monitor[i] =
 			i ? attach_fd(self->monitor[0], self->area[i].fd,
 				      COOKIE(i)) :
-			    wp_call(self->area[0].fd, WPFILE_IOC_MONITOR,
-				    &request);
+			    wp_monitor_with(self->area[0].fd, request);
 		ASSERT_LE(0, self->monitor[i]);
 	}
 }
@@ -121,8 +109,7 @@ static int write_as_stranger(struct area *area, size_t page)
 	int status;
 
 	if (!pid) {
-		if (setresgid(65534, 65534, 65534) ||
-		    setresuid(65534, 65534, 65534))
+		if (who_become(&stranger, -1))
 			_exit(1);
 		_exit(write_page(area, page) ? 1 : 0);
 	}
@@ -270,11 +257,10 @@ TEST_F(files, only_who_made_the_monitor_attaches)
 	int status;
 
 	ASSERT_EQ(0, area_make(&other, MEMFD, SIZE));
-	ASSERT_EQ(0, fchown(other.fd, 65534, 65534));
+	ASSERT_EQ(0, fchown(other.fd, stranger.uid, stranger.gid));
 	pid = fork();
 	if (!pid) {
-		if (setresgid(65534, 65534, 65534) ||
-		    setresuid(65534, 65534, 65534))
+		if (who_become(&stranger, -1))
 			_exit(1);
 		_exit(attach_fd(self->monitor[0], other.fd, 0) == -EPERM ? 0 :
 									   2);
@@ -282,6 +268,52 @@ TEST_F(files, only_who_made_the_monitor_attaches)
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
 	area_free(&other);
+}
+
+TEST(a_monitor_has_so_many_files_and_no_more)
+{
+	struct wpfile_query query;
+	int monitor, fd;
+	unsigned int i;
+
+	fd = memfd_create("wpfile", MFD_CLOEXEC);
+	ASSERT_EQ(0, wp_query(fd, &query));
+	ASSERT_LT(FILES, query.ret_max_files);
+	monitor = wp_monitor(fd, WPFILE_TRACK);
+	ASSERT_LE(0, monitor);
+	for (i = 1; i < query.ret_max_files; i++) {
+		fd = memfd_create("wpfile", MFD_CLOEXEC);
+		ASSERT_LE(0, attach_fd(monitor, fd, 0));
+	}
+	fd = memfd_create("wpfile", MFD_CLOEXEC);
+	EXPECT_EQ(-EBUSY, attach_fd(monitor, fd, 0));
+	EXPECT_EQ(0, wp_count(fd, WPFILE_TRACK));
+}
+
+TEST(capture_limit_is_for_all_files_together)
+{
+	struct area area[2];
+	struct wpfile_event event;
+	int monitor[2], i;
+
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, area_make_filled(&area[i], MEMFD, SIZE));
+	monitor[0] = wp_monitor_limited(area[0].fd, 2 * PAGE);
+	ASSERT_LE(0, monitor[0]);
+	monitor[1] = attach_fd(monitor[0], area[1].fd, COOKIE(1));
+	ASSERT_LE(0, monitor[1]);
+	ASSERT_EQ(0, protect_all_files(monitor[0]));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, write_page(&area[i], 3));
+	EXPECT_STREQ("none", event_seen(monitor[0]));
+	ASSERT_EQ(0, write_page(&area[1], 4));
+	ASSERT_EQ(0, event_within(monitor[0], &event, 1000));
+	EXPECT_EQ(WPFILE_EVENT_FAILED, (int)event.type);
+	EXPECT_EQ(COOKIE(1), (int)event.cookie);
+	for (i = 0; i < 2; i++) {
+		close(monitor[i]);
+		area_free(&area[i]);
+	}
 }
 
 /*

@@ -28,6 +28,8 @@ int wp_device(void);			/* /dev/wpfile, opened once */
 int wp_query(int fd, struct wpfile_query *query);
 int wp_count(int fd, __u32 mode);	/* monitors of the file by QUERY */
 int wp_wait_count(int fd, __u32 mode, int wanted, int seconds);
+long wp_state(int fd);		/* WPFILE_STATE_* bits by QUERY */
+int wp_monitor_with(int fd, struct wpfile_monitor request);	/* but its size */
 int wp_monitor(int fd, __u32 mode);
 int wp_monitor_limited(int fd, __u64 capture_limit);
 int wp_monitor_at(const void *address, __u32 mode);
@@ -36,9 +38,16 @@ int wp_snapshot_limited(int fd, __u64 capture_limit);
 int wp_snapshot_at(const void *address);
 int wp_protect(int monitor, __u64 offset, __u64 length);
 int wp_protect_ranges(int monitor, const struct wpfile_range *ranges, __u32 nr);
+int wp_protect_or_close(int monitor);	/* all of the file; the monitor */
+int wp_unprotect_ranges(int monitor, const struct wpfile_range *ranges,
+			__u32 nr);
 int wp_unprotect(int monitor, __u64 offset, __u64 length);
 int wp_scan(int monitor, struct wpfile_scan *scan, struct wpfile_range *ranges,
 	    __u32 nr, __u64 offset, __u64 length, __u32 flags);
+
+int wp_resolve(int monitor, __u64 id, __u32 verdict);
+int wp_join(int fd);
+int wp_forbid(int fd);
 
 /* --- pages.c: sets of pages, and their text: "1 5-7", or "" --- */
 

@@ -116,7 +116,7 @@ TEST_F(events, have_ids_that_come_once)
 	ASSERT_EQ(0, event_within(self->monitor, &two, 1000));
 	EXPECT_NE(one.id, two.id);
 	/* Nobody waits for it. */
-	EXPECT_GT(0, wp_answer(self->monitor, one.id, WPFILE_ALLOW));
+	EXPECT_GT(0, wp_resolve(self->monitor, one.id, WPFILE_ALLOW));
 	EXPECT_STREQ("", unprotected(self->monitor));
 }
 
@@ -271,7 +271,7 @@ TEST_F(events, of_a_denied_write_are_for_DENY_alone)
 	EXPECT_STREQ("", unprotected(capture));
 	EXPECT_STREQ("", unprotected(track));
 	EXPECT_EQ(EBUSY, pthread_tryjoin_np(thread, &result));
-	ASSERT_EQ(0, wp_answer(sync, event.id, WPFILE_ALLOW));
+	ASSERT_EQ(0, wp_resolve(sync, event.id, WPFILE_ALLOW));
 	ASSERT_EQ(0, pthread_join(thread, &result));
 	EXPECT_EQ(0, (long)result);
 	EXPECT_STREQ("6", unprotected(capture));
@@ -296,7 +296,7 @@ TEST_F(events, of_a_page_denied_while_its_writer_waited)
 	ASSERT_EQ(0, pthread_create(&thread, NULL, store_and_say, at));
 	ASSERT_EQ(0, event_within(sync, &event, PATIENCE));
 	ASSERT_EQ(0, wp_protect(self->monitor, 6 * PAGE, PAGE));
-	ASSERT_EQ(0, wp_answer(sync, event.id, WPFILE_ALLOW));
+	ASSERT_EQ(0, wp_resolve(sync, event.id, WPFILE_ALLOW));
 	ASSERT_EQ(0, pthread_join(thread, &result));
 	EXPECT_EQ(SIGSEGV, (long)result);
 	EXPECT_STREQ("STORE DENIED 6+1", event_seen(self->monitor));

@@ -606,7 +606,7 @@ static void expect_held(struct __test_metadata *const _metadata,
 	expect_writer_told(_metadata, self, &event);
 	EXPECT_FALSE(get_answer(self->socket, &answer, 100));
 	EXPECT_STREQ("old", old_or_new(self, self->area.fd));
-	ASSERT_EQ(0, wp_answer(self->monitor, event.id, WPFILE_ALLOW));
+	ASSERT_EQ(0, wp_resolve(self->monitor, event.id, WPFILE_ALLOW));
 	ASSERT_TRUE(get_answer(self->socket, &answer, PATIENCE));
 	EXPECT_EQ(0, answer.result);
 	EXPECT_STREQ("new", old_or_new(self, self->area.fd));

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 int wp_call(int fd, unsigned long request, void *argument)
 {
@@ -46,7 +47,7 @@ int wp_wait_count(int fd, __u32 mode, int wanted, int seconds)
 	return count;
 }
 
-static int monitor(int fd, struct wpfile_monitor request)
+int wp_monitor_with(int fd, struct wpfile_monitor request)
 {
 	request.size = sizeof(request);
 	return wp_call(fd, WPFILE_IOC_MONITOR, &request);
@@ -54,22 +55,22 @@ static int monitor(int fd, struct wpfile_monitor request)
 
 int wp_monitor(int fd, __u32 mode)
 {
-	return monitor(fd, (struct wpfile_monitor){ .mode = mode });
+	return wp_monitor_with(fd, (struct wpfile_monitor){ .mode = mode });
 }
 
 int wp_monitor_limited(int fd, __u64 capture_limit)
 {
-	return monitor(fd, (struct wpfile_monitor){
-				   .mode = WPFILE_CAPTURE,
-				   .capture_limit = capture_limit });
+	return wp_monitor_with(fd, (struct wpfile_monitor){
+					   .mode = WPFILE_CAPTURE,
+					   .capture_limit = capture_limit });
 }
 
 int wp_monitor_at(const void *address, __u32 mode)
 {
-	return monitor(wp_device(), (struct wpfile_monitor){
-					    .flags = WPFILE_AT_ADDRESS,
-					    .address = (uintptr_t)address,
-					    .mode = mode });
+	return wp_monitor_with(wp_device(), (struct wpfile_monitor){
+						    .flags = WPFILE_AT_ADDRESS,
+						    .address = (uintptr_t)address,
+						    .mode = mode });
 }
 
 static int snapshot(int fd, struct wpfile_snapshot request)
@@ -114,16 +115,37 @@ int wp_protect(int monitor, __u64 offset, __u64 length)
 	return wp_protect_ranges(monitor, &range, 1);
 }
 
-int wp_unprotect(int monitor, __u64 offset, __u64 length)
+/* For who has just made the monitor. */
+int wp_protect_or_close(int monitor)
 {
-	struct wpfile_range range = { .offset = offset, .length = length };
+	int ret;
+
+	if (monitor < 0)
+		return monitor;
+	ret = wp_protect(monitor, 0, WPFILE_TO_END);
+	if (!ret)
+		return monitor;
+	close(monitor);
+	return ret;
+}
+
+int wp_unprotect_ranges(int monitor, const struct wpfile_range *ranges,
+			__u32 nr)
+{
 	struct wpfile_unprotect request = {
 		.size = sizeof(request),
-		.ranges = (uintptr_t)&range,
-		.nr_ranges = 1,
+		.ranges = (uintptr_t)ranges,
+		.nr_ranges = nr,
 	};
 
 	return wp_call(monitor, WPFILE_IOC_UNPROTECT, &request);
+}
+
+int wp_unprotect(int monitor, __u64 offset, __u64 length)
+{
+	struct wpfile_range range = { .offset = offset, .length = length };
+
+	return wp_unprotect_ranges(monitor, &range, 1);
 }
 
 int wp_scan(int monitor, struct wpfile_scan *scan, struct wpfile_range *ranges,
@@ -138,4 +160,37 @@ int wp_scan(int monitor, struct wpfile_scan *scan, struct wpfile_range *ranges,
 		.nr_ranges = nr,
 	};
 	return wp_call(monitor, WPFILE_IOC_SCAN, scan);
+}
+
+int wp_resolve(int monitor, __u64 id, __u32 verdict)
+{
+	struct wpfile_resolve request = {
+		.size = sizeof(request),
+		.verdict = verdict,
+		.id = id,
+	};
+
+	return wp_call(monitor, WPFILE_IOC_RESOLVE, &request);
+}
+
+int wp_join(int fd)
+{
+	struct wpfile_consent target = { .size = sizeof(target) };
+
+	return wp_call(fd, WPFILE_IOC_JOIN, &target);
+}
+
+int wp_forbid(int fd)
+{
+	struct wpfile_consent target = { .size = sizeof(target) };
+
+	return wp_call(fd, WPFILE_IOC_FORBID, &target);
+}
+
+long wp_state(int fd)
+{
+	struct wpfile_query query;
+	int ret = wp_query(fd, &query);
+
+	return ret < 0 ? ret : (long)query.ret_state;
 }

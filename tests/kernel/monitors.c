@@ -72,7 +72,7 @@ static int allow_until_done(struct worker *worker, const int *syncs, int nr,
 				continue;
 			if (event.outcome != WPFILE_WAITING)
 				return -EBADMSG;
-			ret = wp_answer(syncs[i], event.id, WPFILE_ALLOW);
+			ret = wp_resolve(syncs[i], event.id, WPFILE_ALLOW);
 			if (ret)
 				return ret;
 			waited++;
@@ -213,7 +213,7 @@ TEST_F(monitors, of_one_page_get_one_waiting_event_for_many_writers)
 	ASSERT_EQ(0, event_within(sync, &event, PATIENCE));
 	EXPECT_EQ(WPFILE_WAITING, event.outcome);
 	EXPECT_EQ(-ETIME, event_within(sync, &(struct wpfile_event){}, 500));
-	ASSERT_EQ(0, wp_answer(sync, event.id, WPFILE_ALLOW));
+	ASSERT_EQ(0, wp_resolve(sync, event.id, WPFILE_ALLOW));
 	for (i = 0; i < 6; i++) {
 		EXPECT_EQ(0, worker_end(&writers[i]));
 		worker_stop(&writers[i]);
@@ -238,7 +238,7 @@ static void *handle(void *argument)
 	while (!event_within(handler->monitor, &event, PATIENCE / 2)) {
 		if (handler->log)
 			handler->log->map[event.offset] = 'h';
-		if (wp_answer(handler->monitor, event.id, WPFILE_ALLOW))
+		if (wp_resolve(handler->monitor, event.id, WPFILE_ALLOW))
 			break;
 		handler->handled++;
 	}
@@ -254,7 +254,7 @@ static long handle_one(void *argument, long monitor)
 	if (ret)
 		return ret;
 	handler.log->map[event.offset] = 'h';
-	return wp_answer(monitor, event.id, WPFILE_ALLOW);
+	return wp_resolve(monitor, event.id, WPFILE_ALLOW);
 }
 
 /*
@@ -281,7 +281,7 @@ TEST_F(monitors, of_a_process_that_monitors)
 	EXPECT_EQ((__u32)handler.pid, event.tgid);
 	EXPECT_STREQ("same", compare(self->area.fd, self->area.before,
 				     self->area.size));
-	ASSERT_EQ(0, wp_answer(outer, event.id, WPFILE_ALLOW));
+	ASSERT_EQ(0, wp_resolve(outer, event.id, WPFILE_ALLOW));
 	EXPECT_EQ(0, worker_end(&handler));
 	EXPECT_EQ(0, worker_end(&self->writer));
 	EXPECT_EQ('m', self->area.map[3 * PAGE + 9]);
@@ -330,7 +330,7 @@ TEST_F(monitors, whose_events_are_read_into_protected_memory)
 	ASSERT_EQ((int)sizeof(event), ret);
 	memcpy(&event, buffer.map + PAGE, sizeof(event));
 	EXPECT_STREQ("STORE WAITING 3+1", event_text(&event));
-	ASSERT_EQ(0, wp_answer(sync, event.id, WPFILE_ALLOW));
+	ASSERT_EQ(0, wp_resolve(sync, event.id, WPFILE_ALLOW));
 	result = worker_end(&self->writer);
 	EXPECT_EQ(0, result);
 	EXPECT_STREQ("STORE PASSED 1+1", event_seen(inner));
@@ -405,7 +405,7 @@ static long receive_and_answer(void *argument, long socket)
 		return monitor;
 	ret = event_within(monitor, &event, PATIENCE);
 	if (!ret)
-		ret = wp_answer(monitor, event.id, WPFILE_ALLOW);
+		ret = wp_resolve(monitor, event.id, WPFILE_ALLOW);
 	return ret ?: (long)event.tgid;
 }
 
@@ -433,7 +433,7 @@ static long answer_one(void *argument, long monitor)
 	int ret = event_within(monitor, &event, PATIENCE);
 
 	(void)argument;
-	return ret ?: wp_answer(monitor, event.id, WPFILE_ALLOW);
+	return ret ?: wp_resolve(monitor, event.id, WPFILE_ALLOW);
 }
 
 TEST_F(monitors, that_are_inherited_work_for_the_child)
@@ -519,7 +519,7 @@ static pid_t start_reader(struct readers *readers, int monitor, int reader,
 					       .events = POLLIN }, 1, 20);
 		for (i = 0; i < done / (ssize_t)sizeof(*events); i++) {
 			note_event(readers, reader, &events[i]);
-			if (answers && wp_answer(monitor, events[i].id,
+			if (answers && wp_resolve(monitor, events[i].id,
 						 WPFILE_ALLOW))
 				readers->bad[reader]++;
 		}
@@ -711,7 +711,7 @@ static void hold(struct area *area, struct crowd *crowd, unsigned int seed)
 		if (!event_within(sync, &event, 2)) {
 			__atomic_add_fetch(&crowd->held, 1, 0);
 			if (random_next(&seed) % 4)
-				wp_answer(sync, event.id,
+				wp_resolve(sync, event.id,
 					  random_next(&seed) % 2);
 		}
 		if (random_next(&seed) % 4 == 0)

@@ -128,7 +128,7 @@ static void expect_waits(struct __test_metadata *const _metadata,
 	/* Its old content is kept; nobody waits any more. */
 	EXPECT_EQ(1, pread(monitor, &byte, 1, 0));
 	EXPECT_EQ(area->before[0], byte);
-	EXPECT_EQ(-ENOENT, wp_answer(monitor, event.id, WPFILE_ALLOW));
+	EXPECT_EQ(-ENOENT, wp_resolve(monitor, event.id, WPFILE_ALLOW));
 }
 
 TEST_F(sysctl, max_wait_ms_is_how_long_writers_wait_where_nothing_is_asked)

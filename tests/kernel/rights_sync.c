@@ -278,16 +278,16 @@ TEST_F(structs, of_RESOLVE)
 		__u64 tail;
 	} longer = { .resolve = { .size = sizeof(longer), .id = 7 } };
 
-	EXPECT_EQ(-ENOENT, wp_answer(sync, 0, WPFILE_ALLOW));
-	EXPECT_EQ(-ENOENT, wp_answer(sync, 7, WPFILE_FAIL));
-	EXPECT_EQ(-EINVAL, wp_answer(sync, 7, 2));
+	EXPECT_EQ(-ENOENT, wp_resolve(sync, 0, WPFILE_ALLOW));
+	EXPECT_EQ(-ENOENT, wp_resolve(sync, 7, WPFILE_FAIL));
+	EXPECT_EQ(-EINVAL, wp_resolve(sync, 7, 2));
 	EXPECT_EQ(-ENOENT, wp_call(sync, WPFILE_IOC_RESOLVE, &longer));
 	longer.tail = 1;
 	EXPECT_EQ(-E2BIG, wp_call(sync, WPFILE_IOC_RESOLVE, &longer));
 	EXPECT_EQ(-EFAULT, wp_call(sync, WPFILE_IOC_RESOLVE, NULL));
-	EXPECT_EQ(-EOPNOTSUPP, wp_answer(track, 7, WPFILE_ALLOW));
-	EXPECT_EQ(-EOPNOTSUPP, wp_answer(deny, 7, WPFILE_ALLOW));
-	EXPECT_EQ(-ENOTTY, wp_answer(self->area.fd, 7, WPFILE_ALLOW));
+	EXPECT_EQ(-EOPNOTSUPP, wp_resolve(track, 7, WPFILE_ALLOW));
+	EXPECT_EQ(-EOPNOTSUPP, wp_resolve(deny, 7, WPFILE_ALLOW));
+	EXPECT_EQ(-ENOTTY, wp_resolve(self->area.fd, 7, WPFILE_ALLOW));
 }
 
 TEST_F(structs, of_QUERY_tell_the_features_and_the_modes)

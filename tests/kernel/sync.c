@@ -476,16 +476,16 @@ TEST_F(sync, answers_to_nobody_are_enoent)
 	struct wpfile_event event;
 	int other;
 
-	EXPECT_EQ(-ENOENT, sync_resolve(self->monitor, 0, WPFILE_ALLOW));
-	EXPECT_EQ(-ENOENT, sync_resolve(self->monitor, ~0ULL, WPFILE_FAIL));
+	EXPECT_EQ(-ENOENT, wp_resolve(self->monitor, 0, WPFILE_ALLOW));
+	EXPECT_EQ(-ENOENT, wp_resolve(self->monitor, ~0ULL, WPFILE_FAIL));
 	begin_store(&self->writers[0], &self->area, 3);
 	ASSERT_EQ(0, event_expect(self->monitor, &event, WPFILE_WAITING, 3));
-	EXPECT_EQ(-ENOENT, sync_resolve(self->monitor, event.id + 1,
+	EXPECT_EQ(-ENOENT, wp_resolve(self->monitor, event.id + 1,
 					WPFILE_ALLOW));
 	other = sync_monitor(&self->area, (struct wpfile_monitor){});
 	ASSERT_LE(0, other);
 	EXPECT_EQ(-ENOENT, sync_allow(other, &event));
-	EXPECT_EQ(-EINVAL, sync_resolve(self->monitor, event.id, 2));
+	EXPECT_EQ(-EINVAL, wp_resolve(self->monitor, event.id, 2));
 	EXPECT_FALSE(worker_has_ended(&self->writers[0], MOMENT));
 	EXPECT_EQ(0, sync_allow(self->monitor, &event));
 	EXPECT_EQ(-ENOENT, sync_allow(self->monitor, &event));
@@ -499,8 +499,8 @@ TEST_F(sync, resolve_is_not_for_monitors_that_ask_nobody)
 	int track = area_monitor(&self->area, WPFILE_TRACK);
 	int capture = area_monitor(&self->area, WPFILE_CAPTURE);
 
-	EXPECT_EQ(-EOPNOTSUPP, sync_resolve(track, 1, WPFILE_ALLOW));
-	EXPECT_EQ(-EOPNOTSUPP, sync_resolve(capture, 1, WPFILE_ALLOW));
+	EXPECT_EQ(-EOPNOTSUPP, wp_resolve(track, 1, WPFILE_ALLOW));
+	EXPECT_EQ(-EOPNOTSUPP, wp_resolve(capture, 1, WPFILE_ALLOW));
 	close(track);
 	close(capture);
 }

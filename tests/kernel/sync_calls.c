@@ -616,7 +616,7 @@ TEST_F(calls, long_discard_fails_as_a_whole)
 	while (!failed) {
 		ASSERT_EQ(0, event_next(self->monitor, &event));
 		failed = event.offset == 5 * PAGE;
-		ASSERT_EQ(0, sync_resolve(self->monitor, event.id,
+		ASSERT_EQ(0, wp_resolve(self->monitor, event.id,
 					  failed ? WPFILE_FAIL :
 						   WPFILE_ALLOW));
 	}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Monitors of mode SYNC, those who wait for them, and one who answers. */
 #include "wait.h"
+#include "watch.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -18,49 +19,27 @@
 
 int sync_monitor(const struct area *area, struct wpfile_monitor request)
 {
-	request.size = sizeof(request);
 	request.mode = WPFILE_SYNC;
-	return wp_call(area->fd, WPFILE_IOC_MONITOR, &request);
+	return wp_monitor_with(area->fd, request);
 }
 
 /* Should a writer wait for ever, the test fails, and the machine goes on. */
 int sync_protect(const struct area *area)
 {
 	struct wpfile_monitor request = { .wait_limit_ms = 3 * SOON * 1000 };
-	int monitor, ret;
+	int ret = file_write(MAX_WAIT, "60000");
 
-	ret = file_write(MAX_WAIT, "60000");
-	if (ret)
-		return ret;
-	monitor = sync_monitor(area, request);
-	if (monitor < 0)
-		return monitor;
-	ret = wp_protect(monitor, 0, WPFILE_TO_END);
-	if (!ret)
-		return monitor;
-	close(monitor);
-	return ret;
-}
-
-int sync_resolve(int monitor, __u64 id, __u32 verdict)
-{
-	struct wpfile_resolve request = {
-		.size = sizeof(request),
-		.verdict = verdict,
-		.id = id,
-	};
-
-	return wp_call(monitor, WPFILE_IOC_RESOLVE, &request);
+	return ret ?: wp_protect_or_close(sync_monitor(area, request));
 }
 
 int sync_allow(int monitor, const struct wpfile_event *event)
 {
-	return sync_resolve(monitor, event->id, WPFILE_ALLOW);
+	return wp_resolve(monitor, event->id, WPFILE_ALLOW);
 }
 
 int sync_fail(int monitor, const struct wpfile_event *event)
 {
-	return sync_resolve(monitor, event->id, WPFILE_FAIL);
+	return wp_resolve(monitor, event->id, WPFILE_FAIL);
 }
 
 /* --- events --- */
@@ -74,16 +53,9 @@ bool event_is_there(int monitor, int ms)
 
 int event_next(int monitor, struct wpfile_event *event)
 {
-	ssize_t done;
+	int ret = event_within(monitor, event, SOON * 1000);
 
-	if (!event_is_there(monitor, SOON * 1000))
-		return -ETIMEDOUT;
-	done = read(monitor, event, sizeof(*event));
-	if (done < 0)
-		return -errno;
-	return done == sizeof(*event) && event->length == sizeof(*event) ?
-		       0 :
-		       -EBADMSG;
+	return !ret && event->length != sizeof(*event) ? -EBADMSG : ret;
 }
 
 int event_expect(int monitor, struct wpfile_event *event, __u32 outcome,

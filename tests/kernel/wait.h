@@ -19,13 +19,12 @@
 int sync_monitor(const struct area *area, struct wpfile_monitor request);
 /* One that protects all of the file, and lets nobody pass before SOON. */
 int sync_protect(const struct area *area);
-int sync_resolve(int monitor, __u64 id, __u32 verdict);
 int sync_allow(int monitor, const struct wpfile_event *event);
 int sync_fail(int monitor, const struct wpfile_event *event);
 
 /* --- events --- */
 
-/* The next one, within SOON; -ETIMEDOUT. */
+/* The next one, within SOON; -ETIME. */
 int event_next(int monitor, struct wpfile_event *event);
 /* The same, that must be of @outcome, for @page; else -EBADMSG. */
 int event_expect(int monitor, struct wpfile_event *event, __u32 outcome,

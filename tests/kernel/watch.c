@@ -1,68 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Monitors with every field, their answers and their events. */
+/* Events of monitors. */
 #include "watch.h"
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
-
-int wp_monitor_with(int fd, struct wpfile_monitor request)
-{
-	request.size = sizeof(request);
-	return wp_call(fd, WPFILE_IOC_MONITOR, &request);
-}
 
 int deny_monitor(int fd, __u32 flags)
 {
 	return wp_monitor_with(fd, (struct wpfile_monitor){
 					   .mode = WPFILE_DENY,
 					   .flags = flags });
-}
-
-int wp_unprotect_ranges(int monitor, const struct wpfile_range *ranges,
-			__u32 nr)
-{
-	struct wpfile_unprotect request = {
-		.size = sizeof(request),
-		.ranges = (uintptr_t)ranges,
-		.nr_ranges = nr,
-	};
-
-	return wp_call(monitor, WPFILE_IOC_UNPROTECT, &request);
-}
-
-int wp_answer(int monitor, __u64 id, __u32 verdict)
-{
-	struct wpfile_resolve request = {
-		.size = sizeof(request),
-		.verdict = verdict,
-		.id = id,
-	};
-
-	return wp_call(monitor, WPFILE_IOC_RESOLVE, &request);
-}
-
-int wp_join(int fd)
-{
-	struct wpfile_consent target = { .size = sizeof(target) };
-
-	return wp_call(fd, WPFILE_IOC_JOIN, &target);
-}
-
-int wp_forbid(int fd)
-{
-	struct wpfile_consent target = { .size = sizeof(target) };
-
-	return wp_call(fd, WPFILE_IOC_FORBID, &target);
-}
-
-long wp_state(int fd)
-{
-	struct wpfile_query query;
-	int ret = wp_query(fd, &query);
-
-	return ret < 0 ? ret : (long)query.ret_state;
 }
 
 int event_within(int monitor, struct wpfile_event *event, int ms)

@@ -8,16 +8,9 @@
 
 #include "common.h"
 
-/* --- watch.c: ioctls that are not in ioctl.c, and events --- */
+/* --- watch.c: events --- */
 
-int wp_monitor_with(int fd, struct wpfile_monitor request);
 int deny_monitor(int fd, __u32 flags);
-int wp_unprotect_ranges(int monitor, const struct wpfile_range *ranges,
-			__u32 nr);
-int wp_answer(int monitor, __u64 id, __u32 verdict);
-int wp_join(int fd);
-int wp_forbid(int fd);
-long wp_state(int fd);		/* WPFILE_STATE_* bits by QUERY, or -errno */
 
 /* The next event, within @ms: 0, -ETIME if there was none, or -errno. */
 int event_within(int monitor, struct wpfile_event *event, int ms);

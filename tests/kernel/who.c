@@ -40,6 +40,13 @@ uint64_t who_permitted(void)
 	return data[0].permitted | (uint64_t)data[1].permitted << 32;
 }
 
+int who_drop(uint64_t caps)
+{
+	uint64_t left = who_permitted() & ~caps;
+
+	return set_caps(left, left);
+}
+
 int who_become(const struct who *who, int ns)
 {
 	if (ns >= 0 && setns(ns, CLONE_NEWUSER))

@@ -25,6 +25,7 @@ struct who {
 
 /* Root becomes @who, for good, in the user namespace @ns unless that is -1. */
 int who_become(const struct who *who, int ns);
+int who_drop(uint64_t caps);	/* the caller, for good */
 uint64_t who_permitted(void);	/* of the caller; all bits if unknown */
 
 /*
