@@ -6,7 +6,10 @@
  */
 #include "harness.h"
 #include "watch.h"
+#include <linux/perf_event.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #define PAGES 16
 #define FLIP_PAGES 4096
@@ -137,6 +140,108 @@ TEST(flips_of_thousands_of_ranges_hold_for_all_processes_at_once)
 	EXPECT_LT(0, stored);
 	EXPECT_LT(0, stored_free);
 	EXPECT_LT(0, refused);
+	close(monitor);
+	area_free(&area);
+}
+
+/* A counter of the flushes that @cpu does or asks other CPUs for, for a process. */
+static int count_flushes(int cpu)
+{
+	struct perf_event_attr attr = {
+		.size = sizeof(attr), .type = PERF_TYPE_TRACEPOINT,
+	};
+	FILE *file = fopen("/sys/kernel/tracing/events/tlb/tlb_flush/id", "r");
+	int fd, got = 0;
+
+	if (file) {
+		got = fscanf(file, "%llu", &attr.config);
+		fclose(file);
+	}
+	if (got != 1)
+		return -1;
+	fd = syscall(SYS_perf_event_open, &attr, -1, cpu, -1, 0);
+	/* TLB_LOCAL_MM_SHOOTDOWN and TLB_REMOTE_SEND_IPI */
+	if (fd >= 0 && ioctl(fd, PERF_EVENT_IOC_SET_FILTER, "reason >= 3")) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static long flushes_counted(const int fds[2])
+{
+	long long counts[2];
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (read(fds[i], &counts[i], sizeof(*counts)) != sizeof(*counts))
+			return -1;
+	}
+	return counts[0] + counts[1];
+}
+
+/* Stores into a page of each range, and goes on running until it is killed. */
+static pid_t start_runner(const struct area *area, size_t stride, int nr,
+			  volatile bool *ready)
+{
+	pid_t pid = fork();
+	int i;
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (i = 0; i < nr; i++)
+		area->map[i * stride] = 'x';
+	*ready = true;
+	for (;;)
+		;
+}
+
+#define RUNNERS 2
+
+/* However far apart the ranges are. */
+TEST(vector_of_ranges_is_one_flush_for_each_process)
+{
+	static struct wpfile_range ranges[1024];
+	const size_t nr = sizeof(ranges) / sizeof(*ranges), stride = 16 * HUGE;
+	struct area area;
+	pid_t pids[RUNNERS];
+	int i, counters[2], monitor;
+	volatile bool *ready;
+	long before, flushes;
+	size_t n;
+
+	for (i = 0; i < 2; i++) {
+		counters[i] = count_flushes(i);
+		if (counters[i] < 0)
+			SKIP(return, "no tracepoint of flushes, or no 2 CPUs");
+	}
+	ready = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, ready);
+	ASSERT_EQ(0, area_make(&area, MEMFD, nr * stride));
+	ASSERT_EQ(0, area_map(&area));
+	for (n = 0; n < nr; n++)
+		ranges[n] = (struct wpfile_range){ n * stride, PAGE };
+	monitor = deny_monitor(area.fd, 0);
+	ASSERT_LE(0, monitor);
+	for (i = 0; i < RUNNERS; i++) {
+		pids[i] = start_runner(&area, stride, nr, &ready[i]);
+		while (!ready[i])
+			sleep_ms(1);
+	}
+	before = flushes_counted(counters);
+	ASSERT_EQ(0, wp_protect_ranges(monitor, ranges, nr));
+	flushes = flushes_counted(counters) - before;
+	TH_LOG("%zu ranges, %d processes: %ld flushes", nr, RUNNERS, flushes);
+	/* One that is sent to another CPU may also be done here. */
+	EXPECT_LE(1, flushes);
+	EXPECT_GE(2 * RUNNERS, flushes);
+	for (i = 0; i < RUNNERS; i++) {
+		kill(pids[i], SIGKILL);
+		waitpid(pids[i], NULL, 0);
+		close(counters[i]);
+	}
 	close(monitor);
 	area_free(&area);
 }

@@ -222,15 +222,36 @@ static void protect_vma(struct vm_area_struct *vma,
 }
 
 /*
- * How many pages to walk under one hold of i_mmap_rwsem, which mmap(), fork() and
- * exit of others wait for: about a million entries, whatever the processes.
+ * How many pages of the ranges to walk under one hold of i_mmap_rwsem, which
+ * mmap(), fork() and exit of others wait for, and between two flushes of a
+ * mapping: about a million entries, whatever the processes.
  */
 static pgoff_t chunk_pages(struct address_space *mapping)
 {
 	int nr = max(atomic_read(&mapping->i_mmap_writable), 1);
 
-	return max_t(pgoff_t, rounddown_pow_of_two((1UL << 20) / nr + 1),
-		     PTRS_PER_PTE);
+	return max_t(pgoff_t, (1UL << 20) / nr, PTRS_PER_PTE);
+}
+
+/*
+ * The last page of a chunk of @pages that begins at @first, which is not behind
+ * the last range.  It ends with a range or a page table.
+ */
+static pgoff_t chunk_end(const struct wpfile_span *spans, unsigned int nr,
+			 pgoff_t first, pgoff_t pages)
+{
+	pgoff_t from;
+
+	for (; nr; spans++, nr--) {
+		if (spans->last < first)
+			continue;
+		from = max(first, spans->first);
+		if (spans->last - from >= pages)
+			return min(spans->last,
+				   round_up(from + pages, PTRS_PER_PTE) - 1);
+		pages -= spans->last - from + 1;
+	}
+	return spans[-1].last;
 }
 
 static bool aborted(const bool *abort)
@@ -246,7 +267,7 @@ static pgoff_t walk_chunk(struct address_space *mapping,
 			  const struct wpfile_span *spans, unsigned int nr,
 			  pgoff_t first, const bool *abort)
 {
-	pgoff_t chunk = chunk_pages(mapping), last = spans[nr - 1].last, end;
+	pgoff_t last = spans[nr - 1].last, end;
 	struct vm_area_struct *vma;
 
 	i_mmap_lock_read(mapping);
@@ -257,7 +278,7 @@ static pgoff_t walk_chunk(struct address_space *mapping,
 	}
 	/* Nobody maps what lies before the first VMA. */
 	first = max(first, vma->vm_pgoff);
-	end = min(last, round_down(first, chunk) + chunk - 1);
+	end = chunk_end(spans, nr, first, chunk_pages(mapping));
 	vma_interval_tree_foreach(vma, &mapping->i_mmap, first, end) {
 		if (wpfile_vma_walked(vma))
 			protect_vma(vma, spans, nr, first, end);
