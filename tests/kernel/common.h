@@ -118,6 +118,7 @@ void changed_pages(const struct area *area, struct pages *pages);
 int file_write(const char *path, const char *text);
 int file_read(const char *path, char *text, size_t size);
 long file_number(const char *path, const char *key);	/* "key N", or -1 */
+long fdinfo_number(int fd, const char *key);		/* of the caller */
 long smaps_kib(const void *map, const char *key);
 #define PM_SOFT_DIRTY	(1ULL << 55)
 #define PM_UFFD_WP	(1ULL << 57)

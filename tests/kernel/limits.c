@@ -231,6 +231,27 @@ FIXTURE_TEARDOWN(limited_snapshot)
 	area_free(&self->area);
 }
 
+static short polled(int fd)
+{
+	struct pollfd fds = { .fd = fd, .events = POLLIN };
+
+	return poll(&fds, 1, 0) < 0 ? -errno : fds.revents;
+}
+
+TEST_F(limited_snapshot, poll_tells_of_lost_content)
+{
+	size_t page;
+
+	EXPECT_EQ(POLLIN, polled(self->fd));
+	for (page = 0; page < LIMIT; page++)
+		store(&self->area, page, 2);
+	EXPECT_EQ(POLLIN, polled(self->fd));
+	EXPECT_EQ(0, fdinfo_number(self->fd, "failed:"));
+	store(&self->area, page, 2);
+	EXPECT_EQ(POLLIN | POLLERR, polled(self->fd));
+	EXPECT_EQ(1, fdinfo_number(self->fd, "failed:"));
+}
+
 TEST_F(limited_monitor, failure_is_an_event)
 {
 	struct pollfd poll_fd = { .fd = self->fd, .events = POLLIN };

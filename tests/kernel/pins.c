@@ -61,10 +61,7 @@ static __u64 pinned_in_snapshot(int fd)
 
 static long fdinfo_pinned(int fd)
 {
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	return file_number(path, "pinned_pages:");
+	return fdinfo_number(fd, "pinned_pages:");
 }
 
 /* An io_uring with buffer 0 registered, which pins its pages; or -errno. */

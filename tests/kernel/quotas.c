@@ -171,6 +171,7 @@ static void expect_queue(struct __test_metadata *const _metadata,
 	ASSERT_EQ(0, event_within(monitor, &event, 0));
 	EXPECT_EQ(WPFILE_EVENT_OVERFLOW, event.type);
 	EXPECT_EQ(0, events_drain(monitor));
+	EXPECT_EQ(5, fdinfo_number(monitor, "overflows:"));
 }
 
 TEST_F(sysctl, max_queued_events_bounds_what_monitors_may_ask)

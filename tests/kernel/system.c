@@ -61,6 +61,14 @@ long file_number(const char *path, const char *key)
 	return number;
 }
 
+long fdinfo_number(int fd, const char *key)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	return file_number(path, key);
+}
+
 /* Of the mapping that begins at @map, or that contains it. */
 long smaps_kib(const void *map, const char *key)
 {

@@ -8,6 +8,8 @@
 #include <linux/falloc.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #define PAGES 64
 
@@ -504,15 +506,20 @@ TEST_F(scan, monitor_has_no_events_and_no_content)
 				   self->monitor, 0));
 }
 
-TEST_F(scan, fdinfo_can_be_read)
+TEST_F(scan, fdinfo_names_mode_and_file)
 {
-	char path[64], text[4096];
+	char path[64], text[4096], file[96];
+	struct stat st;
 
 	sprintf(path, "/proc/self/fdinfo/%d", self->monitor);
 	ASSERT_EQ(0, file_read(path, text, sizeof(text)));
-	EXPECT_NE(NULL, strstr(text, "flags:"));
-	EXPECT_NE(NULL, strcasestr(text, "track"))
-		TH_LOG("no mode in fdinfo:\n%s", text);
+	ASSERT_EQ(0, fstat(self->area.fd, &st));
+	sprintf(file, "wpfile_dev:\t%02x:%02x\nwpfile_ino:\t%lu\n",
+		major(st.st_dev), minor(st.st_dev), (long)st.st_ino);
+	EXPECT_NE(NULL, strstr(text, "wpfile_mode:\ttrack\n"))
+		TH_LOG("fdinfo:\n%s", text);
+	EXPECT_NE(NULL, strstr(text, file))
+		TH_LOG("no %s in fdinfo:\n%s", file, text);
 }
 
 /* --- sealed files --- */

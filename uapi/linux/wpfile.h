@@ -329,7 +329,8 @@ struct wpfile_attach {
  *
  * Returns a plain, read-only file descriptor, with close-on-exec, whose content
  * is that of the file at one instant T within the call: read(), pread(),
- * sendfile(), splice(), mmap(), lseek() with SEEK_DATA and SEEK_HOLE, fstat().
+ * sendfile(), splice(), mmap(), lseek() with SEEK_DATA and SEEK_HOLE, fstat();
+ * poll(): always readable, and POLLERR when content is lost.
  * (A hole may be told as data if something has filled it with zeros before it was
  * written: a read fault, fallocate(), a write next to it in a huge page; or if it
  * was looked at through a mapping of the snapshot.  Data is never told as a hole.)

@@ -83,6 +83,14 @@ void wpfile_note_withdraw(struct wpfile_mon *mon, struct wpfile_note *note)
 	list_del_init(&note->list);
 }
 
+static void note_overflow(struct wpfile_mon *mon)
+{
+	guard(spinlock)(&mon->lock);
+	mon->overflows++;
+	if (list_empty(&mon->overflow.list))
+		post_locked(mon, &mon->overflow);
+}
+
 static bool has_room(struct wpfile_mon *mon)
 {
 	guard(spinlock)(&mon->lock);
@@ -126,7 +134,7 @@ void wpfile_tell(struct wpfile_mark *mark, u32 type, u32 outcome,
 	struct wpfile_note *note = note_new(mark, type, index);
 
 	if (!note) {
-		wpfile_note_post(mon, &mon->overflow);
+		note_overflow(mon);
 		return;
 	}
 	note->event.outcome = outcome;

@@ -338,6 +338,8 @@ void wpfile_show_fdinfo(struct seq_file *m, struct wpfile_mark *mark)
 	pgoff_t pages = wpfile_pages(i_size_read(inode));
 
 	seq_printf(m, "wpfile_mode:\t%s\n", mode_names[mon->mode]);
+	seq_printf(m, "wpfile_dev:\t%02x:%02x\n", MAJOR(inode->i_sb->s_dev),
+		   MINOR(inode->i_sb->s_dev));
 	seq_printf(m, "wpfile_ino:\t%lu\n", inode->i_ino);
 	seq_printf(m, "protected_pages:\t%lu\n",
 		   pages ? wpfile_pageset_count(&mark->pages, 0, pages - 1) : 0);
@@ -348,6 +350,7 @@ void wpfile_show_fdinfo(struct seq_file *m, struct wpfile_mark *mark)
 		   (unsigned long)atomic_long_read(&mark->captured) << PAGE_SHIFT);
 	seq_printf(m, "failed:\t%d\n", READ_ONCE(mark->failed));
 	seq_printf(m, "cut_ns:\t%llu\n", READ_ONCE(mark->cut_ns));
+	seq_printf(m, "overflows:\t%lu\n", READ_ONCE(mon->overflows));
 	if (mon->mode == WPFILE_SYNC)
 		seq_printf(m, "waiting_pages:\t%lu\n", wpfile_holds_count(mark));
 }

@@ -148,6 +148,15 @@ static int snapshot_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+/* Woken by the event of a failure. */
+static __poll_t snapshot_poll(struct file *file, poll_table *wait)
+{
+	struct wpfile_mark *mark = mark_of(file);
+
+	poll_wait(file, &mark->mon->wait, wait);
+	return EPOLLIN | EPOLLRDNORM | (READ_ONCE(mark->failed) ? EPOLLERR : 0);
+}
+
 static void snapshot_show_fdinfo(struct seq_file *m, struct file *file)
 {
 	wpfile_show_fdinfo(m, mark_of(file));
@@ -161,6 +170,7 @@ static const struct file_operations snapshot_fops = {
 	.read_iter	= snapshot_read_iter,
 	.splice_read	= copy_splice_read,
 	.mmap		= snapshot_mmap,
+	.poll		= snapshot_poll,
 	.show_fdinfo	= snapshot_show_fdinfo,
 };
 

@@ -121,6 +121,8 @@ struct wpfile_mon {
 	u32 nr_queued;
 	/** @last_id: of an event. */
 	u64 last_id;
+	/** @overflows: events that were dropped; protected by @lock. */
+	unsigned long overflows;
 	/** @overflow: the event of that, posted when it is not in the queue. */
 	struct wpfile_note overflow;
 	/** @wait: for @events. */
