@@ -94,7 +94,7 @@ $(MAN_PAGES):
 UNIT		:= $(BUILD)/tests/unit
 UNIT_SRC	:= $(wildcard libwpfile/tests/*.c)
 UNIT_OBJ	:= $(UNIT_SRC:libwpfile/tests/%.c=$(UNIT)/%.o)
-UNIT_WRAP	:= -Wl,--wrap=ioctl,--wrap=pread64
+UNIT_WRAP	:= -Wl,--wrap=ioctl,--wrap=pread64,--wrap=connect
 CMOCKA_LIBS	 = $(shell $(PKG_CONFIG) --libs cmocka)
 
 unit-tests: $(UNIT)/user-unit $(UNIT)/header-c99.o $(UNIT)/header-c++.o
