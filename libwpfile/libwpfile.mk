@@ -6,6 +6,10 @@
 #   install-lib		with PREFIX, LIBDIR and DESTDIR
 #   man			manual pages, build/man/
 #   unit-tests		builds build/tests/unit/user-unit, which runs on any host
+#   asan-run		the same with ASan and UBSan, and runs it
+#   abi-run		compares the shared library with abi/, and the comparison with
+#			a library that has lost a symbol
+#   abi-update		writes abi/ anew, after what was added
 
 BUILD		?= build
 PREFIX		?= /usr/local
@@ -36,7 +40,7 @@ LIB_FILES	:= $(LIB)/libwpfile.a $(LIB)/$(WPFILE_SONAME) \
 MAN		:= $(BUILD)/man
 MAN_PAGES	:= $(MAN)/libwpfile.3 $(MAN)/ioctl_wpfile.2 $(MAN)/wpfile.7
 
-.PHONY: lib install-lib man unit-tests user-force
+.PHONY: lib install-lib man unit-tests asan-run abi-run abi-update user-force
 
 lib: $(LIB_FILES)
 
@@ -104,6 +108,23 @@ $(UNIT)/%.o: libwpfile/tests/%.c libwpfile/libwpfile.mk
 
 $(UNIT)/user-unit: $(UNIT_OBJ) $(BUILD)/ctl/parse.o $(LIB)/libwpfile.a
 	$(CC) $(USER_CFLAGS) $(UNIT_WRAP) -o $@ $^ $(CMOCKA_LIBS) -lpthread
+
+ABI		:= libwpfile/abi/$(WPFILE_SONAME).abi
+
+abi-run: lib
+	libwpfile/tests/check-abi $(LIB)/$(WPFILE_SONAME) $(ABI) $(CC)
+
+abi-update: lib
+	libwpfile/tests/check-abi --update $(LIB)/$(WPFILE_SONAME) $(ABI)
+
+# The same with sanitizers, in a tree of its own.
+ASAN_CFLAGS	:= -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
+		   -fsanitize=address,undefined
+
+asan-run:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan \
+		USER_CFLAGS='$(ASAN_CFLAGS)' unit-tests
+	$(BUILD)/asan/tests/unit/user-unit
 
 $(UNIT)/header-c99.o: libwpfile/include/wpfile.h uapi/linux/wpfile.h
 	@mkdir -p $(@D)
