@@ -6,6 +6,7 @@
 #   install-lib		with PREFIX, LIBDIR and DESTDIR
 #   man			manual pages, build/man/
 #   unit-tests		builds build/tests/unit/user-unit, which runs on any host
+#   vm-tests		builds build/tests/vm/library, which needs the kernel
 #   asan-run		the same with ASan and UBSan, and runs it
 #   abi-run		compares the shared library with abi/, and the comparison with
 #			a library that has lost a symbol
@@ -42,7 +43,7 @@ LIB_FILES	:= $(LIB)/libwpfile.a $(LIB)/$(WPFILE_SO) $(LIB_LINKS) \
 MAN		:= $(BUILD)/man
 MAN_PAGES	:= $(MAN)/libwpfile.3 $(MAN)/ioctl_wpfile.2 $(MAN)/wpfile.7
 
-.PHONY: lib install-lib man unit-tests asan-run abi-run abi-update user-force
+.PHONY: lib install-lib man unit-tests vm-tests asan-run abi-run abi-update user-force
 
 lib: $(LIB_FILES)
 
@@ -112,6 +113,17 @@ $(UNIT)/%.o: libwpfile/tests/%.c libwpfile/libwpfile.mk
 $(UNIT)/user-unit: $(UNIT_OBJ) $(BUILD)/ctl/parse.o $(LIB)/libwpfile.a
 	$(CC) $(USER_CFLAGS) $(UNIT_WRAP) -o $@ $^ $(CMOCKA_LIBS) -lpthread
 
+# The same calls against the kernel, in the VM.
+VMTEST		:= $(BUILD)/tests/vm
+
+vm-tests: $(VMTEST)/library
+
+$(VMTEST)/library.o: libwpfile/tests/vm/library.c libwpfile/libwpfile.mk
+	$(USER_COMPILE) -c -o $@ $<
+
+$(VMTEST)/library: $(VMTEST)/library.o $(LIB)/libwpfile.a
+	$(CC) $(USER_CFLAGS) -o $@ $^ $(CMOCKA_LIBS) -lpthread
+
 ABI		:= libwpfile/abi/$(WPFILE_SONAME).abi
 
 abi-run: lib
@@ -137,4 +149,4 @@ $(UNIT)/header-c++.o: libwpfile/include/wpfile.h uapi/linux/wpfile.h
 	@mkdir -p $(@D)
 	$(CXX) -std=c++11 -Wall -Wextra -Werror -Iuapi -x c++ -c -o $@ $<
 
--include $(LIB_OBJ:.o=.d) $(UNIT_OBJ:.o=.d)
+-include $(LIB_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(VMTEST)/library.d
