@@ -41,7 +41,9 @@ LIB_FILES	:= $(LIB)/libwpfile.a $(LIB)/$(WPFILE_SO) $(LIB_LINKS) \
 		   $(LIB)/libwpfile.pc
 
 MAN		:= $(BUILD)/man
-MAN_PAGES	:= $(MAN)/libwpfile.3 $(MAN)/ioctl_wpfile.2 $(MAN)/wpfile.7
+LIB_SCD		:= $(wildcard libwpfile/man/*.3.scd)
+LIB_PAGES	:= $(LIB_SCD:libwpfile/man/%.scd=$(MAN)/%)
+MAN_PAGES	:= $(LIB_PAGES) $(MAN)/ioctl_wpfile.2 $(MAN)/wpfile.7
 
 .PHONY: lib install-lib man unit-tests vm-tests asan-run abi-run abi-update user-force
 
@@ -72,7 +74,7 @@ $(LIB)/libwpfile.pc: libwpfile/libwpfile.pc.in user-force
 
 user-force:
 
-install-lib: lib $(MAN_PAGES)
+install-lib: lib man
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/linux \
 		$(DESTDIR)$(MANDIR)/man2 $(DESTDIR)$(MANDIR)/man3 \
 		$(DESTDIR)$(MANDIR)/man7
@@ -84,12 +86,17 @@ install-lib: lib $(MAN_PAGES)
 	$(INSTALL) -m 644 libwpfile/include/wpfile.h $(DESTDIR)$(INCLUDEDIR)/
 	$(INSTALL) -m 644 uapi/linux/wpfile.h $(DESTDIR)$(INCLUDEDIR)/linux/
 	$(INSTALL) -m 644 $(MAN)/ioctl_wpfile.2 $(DESTDIR)$(MANDIR)/man2/
-	$(INSTALL) -m 644 $(MAN)/libwpfile.3 $(DESTDIR)$(MANDIR)/man3/
+	$(INSTALL) -m 644 $(MAN)/*.3 $(DESTDIR)$(MANDIR)/man3/
 	$(INSTALL) -m 644 $(MAN)/wpfile.7 $(DESTDIR)$(MANDIR)/man7/
 
-man: $(MAN_PAGES)
+man: $(MAN_PAGES) $(MAN)/.aliases
 
-$(MAN)/libwpfile.3: libwpfile/libwpfile.3.scd
+# A page for each function, which is that of its family.
+$(MAN)/.aliases: $(LIB_SCD) libwpfile/man/aliases
+	@mkdir -p $(@D)
+	libwpfile/man/aliases $(@D) $(LIB_SCD) && touch $@
+
+$(LIB_PAGES): $(MAN)/%: libwpfile/man/%.scd
 $(MAN)/ioctl_wpfile.2: man/ioctl_wpfile.2.scd
 $(MAN)/wpfile.7: man/wpfile.7.scd
 
