@@ -10,7 +10,7 @@ JOBS		?= $(shell nproc)
 
 SUBMAKE		= $(MAKE) --no-print-directory
 
-.PHONY: help deps kernel demo demo-postgres test test-nightly test-hooks torture selftests cost patches install clean distclean check-style
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\#.*/\1/p' Makefile)
 .DEFAULT_GOAL	:= help
 .DELETE_ON_ERROR:
 
@@ -83,6 +83,14 @@ cost: ## instructions per operation, on a stock kernel and on ours with nothing 
 patches: ## write the kernel change as a mailable series to build/patches
 	@scripts/deps kernel patches
 	@scripts/patches
+
+check-asan: ## the unit tests with AddressSanitizer and UBSan
+	@scripts/deps build test
+	@$(SUBMAKE) asan-run
+
+check-abi: ## is the ABI of the library what libwpfile/abi says?
+	@scripts/deps build abi
+	@$(SUBMAKE) abi-run
 
 install: ## install library, command, header and manual pages under $(DESTDIR)$(PREFIX)
 	@scripts/deps build man
