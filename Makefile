@@ -97,5 +97,5 @@ $(BUILD)/vm/init: tests/vm/init.c
 	@mkdir -p $(@D)
 	@$(CC) -O2 -Wall -Wextra -Werror -static -o $@.$$$$ $< && mv $@.$$$$ $@
 
--include libwpfile/libwpfile.mk ctl/ctl.mk tests/kernel/kernel-tests.mk tests/demo/demo.mk \
+-include libwpfile/libwpfile.mk ctl/ctl.mk daemon/daemon.mk tests/kernel/kernel-tests.mk tests/demo/demo.mk \
 	tests/random/random.mk tests/torture/torture.mk tests/cost/cost.mk
