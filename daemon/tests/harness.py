@@ -7,6 +7,7 @@ import ctypes
 import fcntl
 import mmap
 import os
+import resource
 import signal
 import socket
 import struct
@@ -67,6 +68,7 @@ def run_one(number, function):
 
 
 def main():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (16384, 16384))
     wanted = [function for function in TESTS if not sys.argv[1:] or function.__name__ in sys.argv[1:]]
     print("TAP version 13")
     print(f"1..{len(wanted)}", flush=True)
