@@ -276,7 +276,7 @@ def what_cannot_be_subscribed_to_leaves_nothing_behind():
         equal(refused(client.subscribe, fd, 1, PAGE), "EINVAL")
         equal(refused(client.subscribe, fd, 0, 0), "EINVAL")
         equal(refused(client.subscribe, fd, 0, PAGE, flags=2), "EINVAL")
-        equal(refused(client.subscribe, fd, 0, 1 << 63), "EOVERFLOW")
+        equal(refused(client.subscribe, fd, 1 << 63, PAGE), "EOVERFLOW")
         equal(monitors_of(fd), [0] * 4)
         check("wpfiled_subscriptions 0\n" in client.metrics())
 

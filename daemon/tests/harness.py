@@ -82,14 +82,15 @@ def main():
 class Daemon:
     """A wpfiled with a policy, a socket and a log of its own."""
 
-    def __init__(self, policy, *, env=None, pass_fds=(), nofile=None, options=(), wait=True, directory=None):
+    def __init__(self, policy, *, env=None, pass_fds=(), nofile=None, options=(), wait=True, directory=None,
+                 before=()):
         self.dir = directory or tempfile.mkdtemp(prefix="wpfiled-", dir="/tmp")
         os.chmod(self.dir, 0o755)
         self.socket = os.path.join(self.dir, "socket")
         self.config = os.path.join(self.dir, "wpfiled.conf")
         self.log_path = os.path.join(self.dir, f"log.{time.monotonic_ns()}")
         self.write_policy(policy)
-        command = [PROGRAM, "--verbose", "--config", self.config, "--socket", self.socket, *options]
+        command = [*before, PROGRAM, "--verbose", "--config", self.config, "--socket", self.socket, *options]
         if nofile:
             command = ["prlimit", f"--nofile={nofile}:{nofile}", *command]
         with open(self.log_path, "wb") as log:
