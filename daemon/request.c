@@ -85,8 +85,6 @@ static int query(struct request *request)
 	memcpy(args, request->body, sizeof(*args));
 	if (ioctl(request->file, WPFILE_IOC_QUERY, args) < 0)
 		return -errno;
-	/* That would be the daemon. */
-	args->ret_state &= ~WPFILE_STATE_JOINED;
 	request->ret_size = sizeof(*args);
 	return 0;
 }

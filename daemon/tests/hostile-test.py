@@ -80,6 +80,15 @@ def who_breaks_the_rules_is_disconnected():
 
 
 @test
+def what_is_cut_off_is_no_message():
+    """The beginning would be a request, if its end did not matter."""
+    with Daemon(ALL) as daemon:
+        data = message(METRICS, serial=5)
+        check(is_dropped(daemon, data + b"\0" * 500), "a tail")
+        check(is_dropped(daemon, message(METRICS, b"\0" * 240, size=256) + b"x"), "one byte more than there is room for")
+
+
+@test
 def what_came_with_a_bad_message_is_closed():
     fd = memory()
     with Daemon(ALL) as daemon:

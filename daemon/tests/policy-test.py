@@ -166,6 +166,7 @@ def each_mode_is_a_right_of_its_own():
             for name, call in calls.items():
                 got = refused(call, client)
                 check(got == ("granted" if name == right else "EACCES"), f"modes = {right}: {name} is {got}")
+            equal(refused(client.monitor, fd, 4), "EINVAL")
     with Daemon("[rule r]\nwho = any\nfiles = any\nmodes = deny\n") as daemon:
         equal(refused(daemon.connect().subscribe, fd, flags=wire.SUBSCRIBE_DENY), "EACCES")
     with Daemon("[rule r]\nwho = any\nfiles = any\nmodes = watch\n") as daemon:
@@ -428,6 +429,17 @@ def one_sees_ones_own_and_who_may_release_sees_all():
         equal(refused(alice.release, own), "granted")
         equal(monitors_of(alices), [1, 0, 0, 0])
         os.close(held)
+
+
+@test
+def a_ledger_of_others_is_not_seen():
+    alices, bobs = memory(uid=ALICE), memory(uid=BOB)
+    with Daemon(OWN) as daemon:
+        alice, bob = Guest(daemon, ALICE), Guest(daemon, BOB)
+        held = [alice.monitor(alices), bob.monitor(bobs)]
+        equal([entry["uid"] for entry in alice.holdings()], [ALICE])
+        equal(daemon.connect().holdings(), [])
+        del held
 
 
 @test

@@ -23,6 +23,7 @@ struct suite {
 		.nr = sizeof(test_array) / sizeof(test_array[0]), \
 	}
 
+extern const struct suite caps_suite;
 extern const struct suite config_suite;
 extern const struct suite policy_suite;
 extern const struct suite ledger_suite;
