@@ -28,6 +28,14 @@ PR_SET_KEEPCAPS = 8
 SYS_CAPSET = 126
 CAPABILITY_VERSION_3 = 0x20080522
 
+ALICE, BOB = 1001, 1002
+OWN = """
+[rule own]
+who = any
+files = own
+modes = track capture snapshot
+"""
+
 libc = ctypes.CDLL(None, use_errno=True)
 
 # --- TAP ---

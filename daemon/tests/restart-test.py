@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The fd store, played by the test: what outlives the daemon, and how it is found again. As root, in the virtual machine."""
+"""The fd store, played by the test: what outlives the daemon, and how it is found again. As root, in the VM."""
 
 import array
 import os
@@ -9,11 +9,10 @@ import socket
 import time
 
 import wire
-from harness import (Daemon, Guest, Writer, check, collect, equal, libc, main, memory, monitors_of, offsets, test,
-                     wait_until)
+from harness import (ALICE, Daemon, Guest, Writer, check, collect, equal, libc, main, memory, monitors_of, offsets,
+                     test, wait_until)
 from wire import DENY, SUBSCRIBE_DENY, SYNC, refused
 
-ALICE = 1001
 PTRACE_ATTACH, PTRACE_DETACH, WALL = 16, 17, 0x40000000
 POLICY = """
 [rule r]
