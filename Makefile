@@ -22,7 +22,7 @@ help: ## this text
 	@echo 'KERNEL=vm|debug|stock for kernel; ONLY=REGEX, JOBS=N for test; PREFIX, DESTDIR for install'
 
 deps: ## install the Debian packages that all targets need
-	@scripts/deps build kernel vm man test postgres patches style selftests
+	@scripts/deps build daemon kernel vm man test postgres patches style selftests
 
 kernel: ## build the kernel KERNEL in build/kernel-$(KERNEL)
 	@scripts/deps kernel
@@ -40,10 +40,10 @@ demo-postgres: ## the same of PostgreSQL's shared buffers under pgbench
 	@$(SUBMAKE) demo-postgres-run
 
 test: ## all tests; the last line is "N passed, M failed, K skipped"
-	@scripts/deps build kernel vm man test
+	@scripts/deps build daemon kernel vm man test
 	@scripts/kernel-build vm
 	@scripts/kernel-build debug
-	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init lib ctl unit-tests kernel-tests random-test torture-build demo-build
+	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init lib ctl daemon unit-tests daemon-unit kernel-tests random-test torture-build demo-build
 	@tests/run --jobs $(JOBS) --only '$(ONLY)'
 
 test-nightly: ## what is too long for test: every way to write in every mode on debug
@@ -64,6 +64,16 @@ torture: ## cuts under everything that moves memory, MINUTES on each of debug, r
 	@scripts/kernel-build debug
 	@scripts/kernel-build race
 	@$(SUBMAKE) -j$(JOBS) torture-run
+
+torture-daemon: ## wpfiled, its clients and writers killed at random for MINUTES (10): every event accounted for
+	@scripts/deps build daemon kernel vm
+	@scripts/kernel-build vm
+	@$(SUBMAKE) $(BUILD)/vm/init torture-daemon-run
+
+test-daemon-checks: ## take each check out of wpfiled in turn, and see a test fail
+	@scripts/deps build daemon kernel vm test
+	@scripts/kernel-build vm
+	@$(SUBMAKE) $(BUILD)/vm/init test-daemon-checks-run
 
 selftests: ## the kernel's own mm and memfd tests, on stock and on vm, compared
 	@scripts/deps build kernel vm test selftests
@@ -93,8 +103,8 @@ check-abi: ## is the ABI of the library what libwpfile/abi says?
 	@$(SUBMAKE) abi-run
 
 install: ## install library, command, header and manual pages under $(DESTDIR)$(PREFIX)
-	@scripts/deps build man
-	@$(SUBMAKE) install-lib install-ctl
+	@scripts/deps build daemon man
+	@$(SUBMAKE) install-lib install-ctl install-daemon
 
 check-style: ## shellcheck, SPDX lines, checkpatch
 	@scripts/deps kernel patches style
@@ -111,5 +121,5 @@ $(BUILD)/vm/init: tests/vm/init.c
 	@mkdir -p $(@D)
 	@$(CC) -O2 -Wall -Wextra -Werror -static -o $@.$$$$ $< && mv $@.$$$$ $@
 
--include libwpfile/libwpfile.mk ctl/ctl.mk tests/kernel/kernel-tests.mk tests/demo/demo.mk \
+-include libwpfile/libwpfile.mk ctl/ctl.mk daemon/daemon.mk tests/kernel/kernel-tests.mk tests/demo/demo.mk \
 	tests/random/random.mk tests/torture/torture.mk tests/cost/cost.mk
