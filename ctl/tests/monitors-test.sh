@@ -233,15 +233,17 @@ watch_names_who_writes_where() {
 	started watch --json "${by_fd[@]}"
 	until_true pages sync 2048 &&
 	says pwrite 8192 1 && says write 12288 1 && says pwrite 8192 1 &&
-	until_true lines 2
+	dd if=/dev/zero of="/proc/$pid/fd/$fd" bs=4096 count=1 seek=4 conv=notrunc &&
+	until_true lines 3
 	local ret=$?
 
 	ended INT 0 && [ $ret = 0 ] &&
 	is_json "$dir/out" &&
 	[ "$(jq -c "[.type, .outcome, .offset, .length, .tid == $pid, .uid, .command]" "$dir/out")" = \
 '["write","allowed",8192,4096,true,0,"'"$(cat "/proc/$pid/comm")"'"]
-["store","allowed",12288,4096,true,0,"'"$(cat "/proc/$pid/comm")"'"]' ] &&
-	grep -q '^2 writes allowed, 0 passed, 0 refused, 0 missed' "$dir/err"
+["store","allowed",12288,4096,true,0,"'"$(cat "/proc/$pid/comm")"'"]
+["write","allowed",16384,4096,false,0,"dd"]' ] &&
+	grep -q '^3 writes allowed, 0 passed, 0 refused, 0 missed' "$dir/err"
 }
 
 watch_looks_at_ranges_alone() {
