@@ -16,8 +16,8 @@ PKG_CONFIG	?= pkg-config
 SCDOC		?= scdoc
 INSTALL		?= install
 
-WPFILE_VERSION	:= 0.1.0
-WPFILE_SONAME	:= libwpfile.so.0
+WPFILE_VERSION	:= 1.0.0
+WPFILE_SONAME	:= libwpfile.so.1
 
 USER_CFLAGS	?= -O2 -g
 USER_WARN	:= -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Events: read from a monitor, and walked over. */
+/* Events: read from a monitor, walked over, and answered. */
+#include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "monitor.h"
+#include "backlog.h"
 #include "sys.h"
 
 ssize_t wpfile_read_events(struct wpfile_mon *mon, void *buffer, size_t size)
 {
-	return sys(read(mon->fd, buffer, size));
+	ssize_t got = wpfile_backlog_take(mon, buffer, size);
+
+	return got ? got : sys(read(mon->fd, buffer, size));
 }
 
 int wpfile_event_next(const void *buffer, size_t size, size_t *pos,
@@ -27,4 +30,15 @@ int wpfile_event_next(const void *buffer, size_t size, size_t *pos,
 	*pos += event->length;
 	*ret_event = event;
 	return 1;
+}
+
+int wpfile_resolve(struct wpfile_mon *mon, uint64_t id, unsigned int verdict)
+{
+	struct wpfile_resolve args = {
+		.size = sizeof(args),
+		.verdict = verdict,
+		.id = id,
+	};
+
+	return sys(ioctl(mon->fd, WPFILE_IOC_RESOLVE, &args));
 }

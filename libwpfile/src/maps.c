@@ -7,45 +7,14 @@
 #include <unistd.h>
 
 #include "maps.h"
+#include "number.h"
 #include "sys.h"
 
 #define DELETED " (deleted)"
 
-/* strtoull() would accept blanks and signs, and set errno. */
-static const char *parse_number(const char *s, unsigned int base, uint64_t *ret)
-{
-	uint64_t value = 0;
-	const char *p;
-
-	for (p = s;; p++) {
-		unsigned int digit;
-
-		if (*p >= '0' && *p <= '9')
-			digit = *p - '0';
-		else if ((*p | 0x20) >= 'a' && (*p | 0x20) <= 'f')
-			digit = (*p | 0x20) - 'a' + 10;
-		else
-			break;
-		if (digit >= base)
-			break;
-		if (value > (UINT64_MAX - digit) / base)
-			return NULL;
-		value = value * base + digit;
-	}
-	if (p == s)
-		return NULL;
-	*ret = value;
-	return p;
-}
-
 static const char *parse_hex(const char *s, uint64_t *ret)
 {
-	return parse_number(s, 16, ret);
-}
-
-static const char *expect(const char *s, char c)
-{
-	return s && *s == c ? s + 1 : NULL;
+	return wpfile_parse_number(s, 16, ret);
 }
 
 /* "START-END rwxs OFFSET MAJOR:MINOR INODE   NAME" */
@@ -54,15 +23,15 @@ static bool parse_line(const char *line, struct wpfile_map *map, bool *shared)
 	uint64_t major, minor;
 	const char *s = line;
 
-	if (!(s = expect(parse_hex(s, &map->start), '-')) ||
-	    !(s = expect(parse_hex(s, &map->end), ' ')) ||
+	if (!(s = wpfile_expect(parse_hex(s, &map->start), '-')) ||
+	    !(s = wpfile_expect(parse_hex(s, &map->end), ' ')) ||
 	    strnlen(s, 5) < 5 || s[4] != ' ')
 		return false;
 	*shared = s[3] == 's';
-	if (!(s = expect(parse_hex(s + 5, &map->offset), ' ')) ||
-	    !(s = expect(parse_hex(s, &major), ':')) ||
-	    !(s = expect(parse_hex(s, &minor), ' ')) ||
-	    !(s = parse_number(s, 10, &map->inode)))
+	if (!(s = wpfile_expect(parse_hex(s + 5, &map->offset), ' ')) ||
+	    !(s = wpfile_expect(parse_hex(s, &major), ':')) ||
+	    !(s = wpfile_expect(parse_hex(s, &minor), ' ')) ||
+	    !(s = wpfile_parse_number(s, 10, &map->inode)))
 		return false;
 	map->dev_major = major;
 	map->dev_minor = minor;
@@ -82,7 +51,7 @@ static bool parse_address(const char *name, uint64_t *ret_start,
 	*ret_end = 0;
 	if (!*name)
 		return true;
-	name = expect(name, '-');
+	name = wpfile_expect(name, '-');
 	if (name && name[0] == '0' && (name[1] | 0x20) == 'x')
 		name += 2;
 	name = name ? parse_hex(name, ret_end) : NULL;

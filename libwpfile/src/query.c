@@ -1,23 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* What the kernel and a file can do. */
+/* What the kernel can do. */
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "sys.h"
-#include "target.h"
+#include "wpfile.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
-
-int wpfile_query(const struct wpfile_target *target, struct wpfile_query *query)
-{
-	query->flags |= target->flags;
-	query->address = target->address;
-	return sys(ioctl(target->fd, WPFILE_IOC_QUERY, query));
-}
 
 static int query_take_fd(int fd, struct wpfile_query *query)
 {

@@ -175,6 +175,15 @@ int wpfile_target_at_address(const void *address,
 	return 0;
 }
 
+int wpfile_target_use_broker(struct wpfile_target *target,
+			     struct wpfile_broker *broker)
+{
+	if (target->flags & WPFILE_AT_ADDRESS)
+		return -EINVAL;
+	target->broker = broker;
+	return 0;
+}
+
 int wpfile_target_fd(const struct wpfile_target *target)
 {
 	return target->flags & WPFILE_AT_ADDRESS ? -EINVAL : target->fd;

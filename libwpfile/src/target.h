@@ -8,6 +8,14 @@ struct wpfile_target {
 	int fd;			/* owned; of /dev/wpfile if by address */
 	unsigned int flags;	/* 0 or WPFILE_AT_ADDRESS */
 	uint64_t address;
+	struct wpfile_broker *broker;	/* lent, or NULL: the kernel */
 };
+
+/*
+ * An ioctl on the file, with flags and address filled in; or the same of the broker.
+ * Returns what the ioctl does.
+ */
+int wpfile_target_request(const struct wpfile_target *target,
+			  unsigned long request, void *args);
 
 #endif /* WPFILE_TARGET_H */

@@ -8,6 +8,21 @@
  * Descriptors travel beside the message that the table says they belong to.
  * A peer that breaks these rules is disconnected.
  *
+ *   type	request			answer
+ *   HELLO	wire_hello		wire_hello
+ *   QUERY	wpfile_query, file	wpfile_query
+ *   MONITOR	wpfile_monitor, file	monitor
+ *   SNAPSHOT	wpfile_snapshot, file	wpfile_snapshot, snapshot
+ *   SUBSCRIBE	wpfile_subscription, file	wire_id
+ *   UNSUBSCRIBE	wire_id		-
+ *   LIST	wire_id			wire_list, wpfile_holding ...
+ *   RELEASE	wire_id			-
+ *   METRICS	-			text, without a zero byte
+ *   EVENTS				wire_events, wpfile_event ...
+ *
+ * The kernel's structures have size as here, no WPFILE_AT_ADDRESS and no address.
+ * Ids of a list ascend.
+ *
  * The decoder is a pure function, and shared: what one end does not accept, the
  * other cannot send.
  */
@@ -62,7 +77,10 @@ struct wire_list {
 	uint32_t reserved;	/* 0 */
 };
 
-/* Behind it come events, one behind the other, as read() of a monitor has them. */
+/*
+ * Behind it come events, one behind the other, as read() of a monitor has them: one at
+ * least, WPFILE_BROKER_EVENTS bytes at most.
+ */
 struct wire_events {
 	uint64_t id;		/* of the subscription */
 };

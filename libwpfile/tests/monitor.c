@@ -209,7 +209,7 @@ static void protect_tells_the_cut_and_the_pins(void **state)
 	assert_int_equal(args.ret_cut_ns, 77);
 	assert_int_equal(args.ret_pinned_pages, 5);
 	assert_false(kernel.clear[2]);
-	assert_int_equal(wpfile_protect(*state, &range, 1, NULL), 0);
+	assert_int_equal(wpfile_protect(*state, &range, 1, 0, NULL), 0);
 	assert_int_equal(wpfile_unprotect(*state, &range, 1), 0);
 	assert_true(kernel.clear[0]);
 }
