@@ -79,7 +79,7 @@ class Snapshots(Memory):
         with self.target.snapshot(capture_limit=PAGE) as snapshot:
             for page in range(3):
                 self.fill(page, 255)
-            self.assert_errno(errno.EIO, os.pread, snapshot.fileno(), PAGE, 0)
+            self.assert_errno(errno.EIO, os.pread, snapshot.fileno(), PAGE, 2 * PAGE)
             with tempfile.TemporaryFile() as out:
                 self.assertIn("lost", self.assert_errno(errno.EIO, snapshot.save, out))
 
