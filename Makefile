@@ -10,7 +10,7 @@ JOBS		?= $(shell nproc)
 
 SUBMAKE		= $(MAKE) --no-print-directory
 
-.PHONY: help deps kernel demo demo-postgres test test-hooks torture selftests cost patches install clean distclean check-style
+.PHONY: help deps kernel demo demo-postgres test test-hooks torture selftests cost patches install clean distclean check-style deb deb-kernel test-packages
 .DEFAULT_GOAL	:= help
 .DELETE_ON_ERROR:
 
@@ -82,6 +82,20 @@ install: ## install library, command, header and manual pages under $(DESTDIR)$(
 	@scripts/deps build man
 	@$(SUBMAKE) install-lib install-ctl
 
+deb: ## Debian packages of library, command, daemon and Python module in build/deb
+	@scripts/deps build man daemon deb
+	@scripts/deb
+
+deb-kernel: ## Debian packages of the kernel with our change in build/deb-kernel
+	@scripts/deps kernel deb-kernel
+	@scripts/deb-kernel
+
+test-packages: deb ## install the packages in a clean Debian, use them on our kernel, purge them
+	@scripts/deps vm packages
+	@scripts/kernel-build vm
+	@$(SUBMAKE) $(BUILD)/vm/init
+	@tests/packaging/run
+
 check-style: ## shellcheck, SPDX lines, checkpatch
 	@scripts/deps kernel patches style
 	@scripts/check-style
@@ -97,5 +111,5 @@ $(BUILD)/vm/init: tests/vm/init.c
 	@mkdir -p $(@D)
 	@$(CC) -O2 -Wall -Wextra -Werror -static -o $@.$$$$ $< && mv $@.$$$$ $@
 
--include libwpfile/libwpfile.mk ctl/ctl.mk tests/kernel/kernel-tests.mk tests/demo/demo.mk \
+-include daemon/daemon.mk libwpfile/libwpfile.mk ctl/ctl.mk python/python.mk packaging/packaging.mk tests/kernel/kernel-tests.mk tests/demo/demo.mk \
 	tests/random/random.mk tests/torture/torture.mk tests/cost/cost.mk

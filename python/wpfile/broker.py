@@ -3,6 +3,7 @@
 
 import ctypes
 import os
+import threading
 import time
 from typing import Iterator, NamedTuple, Optional, Union
 
@@ -38,6 +39,8 @@ class Broker(Handle):
     def __init__(self, path: Union[str, bytes, os.PathLike, None] = None):
         super().__init__(lib.wpfile_broker_open, None if path is None else os.fsencode(path))
         self._subscriptions: dict[int, "Subscription"] = {}
+        # Held from the daemon's answer until it is entered: another thread may read its first events before.
+        self._subscribing = threading.Lock()
 
     def fileno(self) -> int:
         """Readable when there are events; lent."""
@@ -52,14 +55,23 @@ class Broker(Handle):
                 number, events = self._read(left)
             except InterruptedError:
                 continue
-            if number in self._subscriptions:  # else it was closed when this was under way
-                return self._subscriptions[number], events
+            with self._subscribing:
+                subscription = self._subscriptions.get(number)
+            if subscription:  # else it was closed when this was under way
+                return subscription, events
 
     def _read(self, timeout_ms):
         data, number = event.buffer(_abi.WPFILE_BROKER_EVENTS), ctypes.c_uint64()
         size = once(lib.wpfile_broker_read, self._handle, data, _abi.WPFILE_BROKER_EVENTS, timeout_ms,
                     ctypes.byref(number))
         return number.value, event.parse(data, size)
+
+    def _subscribe(self, target, args: _abi.wpfile_subscription) -> "Subscription":
+        number = ctypes.c_uint64()
+        with self._subscribing:
+            call(lib.wpfile_subscribe, target, ctypes.byref(args), ctypes.byref(number))
+            self._subscriptions[number.value] = Subscription(self, number.value)
+            return self._subscriptions[number.value]
 
     def events(self, timeout: Optional[float] = None) -> Iterator[tuple["Subscription", Event]]:
         """Waits for events, again and again, until none comes for @timeout seconds."""
@@ -104,7 +116,6 @@ class Subscription:
     def __init__(self, broker: Broker, number: int):
         self.broker = broker
         self.id = number
-        broker._subscriptions[number] = self
 
     def close(self) -> None:
         """May be called again."""

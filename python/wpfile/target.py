@@ -2,12 +2,13 @@
 """Which file: targets, and what kernel and file can do."""
 
 import ctypes
+import errno
 import os
 from typing import NamedTuple, Optional, Union
 
 from . import _abi
 from ._abi import Feature, Mode, State, lib
-from ._error import Callback, call
+from ._error import Callback, call, error
 from ._handle import Handle
 from .broker import Broker, Subscription
 from .monitor import Monitor
@@ -146,9 +147,9 @@ class Target(Handle):
         args = _abi.wpfile_subscription(
             offset=offset, length=_abi.TO_END if length is None else length,
             flags=_abi.WPFILE_SUBSCRIBE_DENY if deny else 0, again_ms=again_ms, queue_limit=queue_limit, cookie=cookie)
-        number = ctypes.c_uint64()
-        call(lib.wpfile_subscribe, self._handle, ctypes.byref(args), ctypes.byref(number))
-        return Subscription(self._broker, number.value)
+        if self._broker is None:
+            raise error("wpfile_subscribe", errno.EINVAL)
+        return self._broker._subscribe(self._handle, args)
 
 
 def _fileno(file) -> int:
