@@ -10,7 +10,7 @@ JOBS		?= $(shell nproc)
 
 SUBMAKE		= $(MAKE) --no-print-directory
 
-.PHONY: help deps kernel demo demo-postgres test test-hooks torture selftests cost patches install clean distclean check-style deb deb-kernel test-packages
+.PHONY: help deps kernel demo demo-postgres test test-hooks torture selftests cost patches install clean distclean check-style deb deb-kernel test-packages check-asan check-abi
 .DEFAULT_GOAL	:= help
 .DELETE_ON_ERROR:
 
@@ -77,6 +77,14 @@ cost: ## instructions per operation, on a stock kernel and on ours with nothing 
 patches: ## write the kernel change as a mailable series to build/patches
 	@scripts/deps kernel patches
 	@scripts/patches
+
+check-asan: ## the unit tests with AddressSanitizer and UBSan
+	@scripts/deps build test
+	@$(SUBMAKE) asan-run
+
+check-abi: ## is the ABI of the library what libwpfile/abi says?
+	@scripts/deps build abi
+	@$(SUBMAKE) abi-run
 
 install: ## install library, command, header and manual pages under $(DESTDIR)$(PREFIX)
 	@scripts/deps build man

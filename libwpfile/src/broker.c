@@ -112,9 +112,8 @@ static int send_request(struct wpfile_broker *broker,
 	if (wire_check_request(header, header->size, call->fd >= 0))
 		return -EINVAL;
 	ret = wpfile_packet_send(broker->socket, header, header->size, call->fd);
-	if (ret == -EPIPE || ret == -ECONNRESET || ret == -ENOTCONN)
-		return wpfile_broker_hang_up(broker);
-	return ret;
+	/* What it has said before it went can still be read. */
+	return ret == -ECONNRESET || ret == -ENOTCONN ? -EPIPE : ret;
 }
 
 static int call_locked(struct wpfile_broker *broker, struct wpfile_call *call)

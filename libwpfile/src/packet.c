@@ -67,7 +67,11 @@ int wpfile_packet_receive(int socket, void *data, size_t room, int flags,
 	struct cmsghdr *header;
 	int64_t got;
 
+	/* A peer that dies with questions unread: told once, before what it has said. */
 	got = sys_retry(recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC));
+	if (got == -ECONNRESET)
+		got = sys_retry(recvmsg(socket, &message,
+					flags | MSG_CMSG_CLOEXEC));
 	if (got < 0)
 		return got == -ECONNRESET ? -EPIPE : (int)got;
 	for (header = CMSG_FIRSTHDR(&message); header;

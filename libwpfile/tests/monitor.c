@@ -15,7 +15,10 @@ static struct {
 	bool clear[PAGES];
 	struct wpfile_query query;
 	struct wpfile_monitor monitor;
-	struct wpfile_range last_unprotected;
+	struct wpfile_attach attach;
+	struct wpfile_consent consent;
+	unsigned long last_request;
+	unsigned int protect_flags;
 	unsigned int scans;
 	unsigned int unprotects;
 	int error;
@@ -72,6 +75,7 @@ static int kernel_ioctl(int fd, unsigned long request, void *arg)
 
 	if (kernel.error)
 		return kernel.error;
+	kernel.last_request = request;
 	switch (request) {
 	case WPFILE_IOC_QUERY:
 		kernel.query = *query;
@@ -81,7 +85,15 @@ static int kernel_ioctl(int fd, unsigned long request, void *arg)
 	case WPFILE_IOC_MONITOR:
 		memcpy(&kernel.monitor, arg, sizeof(kernel.monitor));
 		return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	case WPFILE_IOC_ATTACH:
+		memcpy(&kernel.attach, arg, sizeof(kernel.attach));
+		return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	case WPFILE_IOC_JOIN:
+	case WPFILE_IOC_FORBID:
+		memcpy(&kernel.consent, arg, sizeof(kernel.consent));
+		return 0;
 	case WPFILE_IOC_PROTECT:
+		kernel.protect_flags = protect->flags;
 		ranges = (void *)(uintptr_t)protect->ranges;
 		for (i = 0; i < protect->nr_ranges; i++)
 			set_range(&ranges[i], false);
@@ -261,6 +273,79 @@ static void a_kernel_without_wpfile_is_enosys(void **state)
 	assert_int_equal(kernel.query.flags, 0);
 }
 
+static void another_file_has_a_handle_of_its_own(void **state)
+{
+	struct wpfile_target *target;
+	struct wpfile_mon *other;
+
+	assert_int_equal(wpfile_target_dup_fd(0, &target), 0);
+	assert_int_equal(wpfile_mon_attach(*state, target, 77, &other), 0);
+	assert_int_not_equal(wpfile_mon_fd(other), wpfile_mon_fd(*state));
+	assert_int_equal(kernel.attach.size, sizeof(kernel.attach));
+	assert_int_equal(kernel.attach.fd, wpfile_target_fd(target));
+	assert_int_equal(kernel.attach.cookie, 77);
+	assert_int_equal(kernel.attach.flags, 0);
+	wpfile_mon_free(other);
+	wpfile_target_free(target);
+}
+
+static void all_files_are_protected_if_asked_for(void **state)
+{
+	const struct wpfile_range range = { .length = PAGE };
+
+	assert_int_equal(wpfile_protect(*state, &range, 1, WPFILE_ALL_FILES, NULL),
+			 0);
+	assert_int_equal(kernel.protect_flags, WPFILE_ALL_FILES);
+	assert_int_equal(wpfile_protect_all(*state, NULL), 0);
+	assert_int_equal(kernel.protect_flags, 0);
+}
+
+static void consent_is_asked_for_the_file(void **state)
+{
+	struct wpfile_target *target;
+
+	(void)state;
+	assert_int_equal(wpfile_target_dup_fd(0, &target), 0);
+	assert_int_equal(wpfile_join(target), 0);
+	assert_int_equal(kernel.last_request, WPFILE_IOC_JOIN);
+	assert_int_equal(kernel.consent.size, sizeof(kernel.consent));
+	assert_int_equal(wpfile_forbid(target), 0);
+	assert_int_equal(kernel.last_request, WPFILE_IOC_FORBID);
+	kernel.error = -EPERM;
+	assert_int_equal(wpfile_join(target), -EPERM);
+	wpfile_target_free(target);
+}
+
+/* The monitor is a copy of the memfd's descriptor. */
+static void content_is_read_and_written_at_an_offset(void **state)
+{
+	char buffer[4] = "";
+
+	assert_int_equal(wpfile_pwrite(*state, "abcd", 4, PAGE), 4);
+	assert_int_equal(wpfile_pread(*state, buffer, 2, PAGE + 1), 2);
+	assert_string_equal(buffer, "bc");
+	assert_int_equal(wpfile_pread(*state, buffer, 4, PAGE + 4), 0);
+	errno = 1234;
+	assert_int_equal(wpfile_pread(*state, buffer, 4, 1ULL << 63), -EINVAL);
+	assert_int_equal(wpfile_pwrite(*state, buffer, 4, 1ULL << 63), -EINVAL);
+	assert_int_equal(errno, 1234);
+}
+
+static void a_descriptor_becomes_a_monitor_with_a_copy(void **state)
+{
+	struct wpfile_mon *mon = NULL;
+	int fd = wpfile_mon_fd(*state), copy;
+
+	assert_int_equal(wpfile_mon_dup_fd(fd, &mon), 0);
+	copy = wpfile_mon_fd(mon);
+	assert_int_not_equal(copy, fd);
+	assert_int_equal(fcntl(copy, F_GETFD), FD_CLOEXEC);
+	wpfile_mon_free(mon);
+	assert_int_equal(fcntl(copy, F_GETFD), -1);
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	assert_int_equal(wpfile_mon_dup_fd(-1, &mon), -EBADF);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 static const struct CMUnitTest tests[] = {
@@ -272,6 +357,11 @@ static const struct CMUnitTest tests[] = {
 	TEST(errors_are_returned_and_errno_is_kept),
 	TEST(no_monitor_is_made_on_failure),
 	TEST(a_kernel_without_wpfile_is_enosys),
+	TEST(another_file_has_a_handle_of_its_own),
+	TEST(all_files_are_protected_if_asked_for),
+	TEST(consent_is_asked_for_the_file),
+	TEST(content_is_read_and_written_at_an_offset),
+	TEST(a_descriptor_becomes_a_monitor_with_a_copy),
 };
 
 SUITE(monitor_suite, tests);

@@ -2,15 +2,19 @@
 /* All suites as one TAP stream, and the kernel's stand-in. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "unit.h"
 
 int (*fake_ioctl)(int fd, unsigned long request, void *arg);
+int (*fake_connect)(int fd);
 int64_t (*fake_pread)(int fd, void *buffer, size_t size, int64_t offset);
 
 int __real_ioctl(int fd, unsigned long request, void *arg);
 int __wrap_ioctl(int fd, unsigned long request, void *arg);
+int __real_connect(int fd, const struct sockaddr *address, socklen_t size);
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t size);
 ssize_t __real_pread64(int fd, void *buffer, size_t size, off_t offset);
 ssize_t __wrap_pread64(int fd, void *buffer, size_t size, off_t offset);
 
@@ -29,6 +33,13 @@ int __wrap_ioctl(int fd, unsigned long request, void *arg)
 	return as_libc(fake_ioctl(fd, request, arg));
 }
 
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t size)
+{
+	if (!fake_connect)
+		return __real_connect(fd, address, size);
+	return as_libc(fake_connect(fd));
+}
+
 ssize_t __wrap_pread64(int fd, void *buffer, size_t size, off_t offset)
 {
 	if (!fake_pread)
@@ -39,10 +50,11 @@ ssize_t __wrap_pread64(int fd, void *buffer, size_t size, off_t offset)
 int main(void)
 {
 	static const struct suite *const suites[] = {
-		&event_suite, &maps_suite, &monitor_suite,
-		&parse_suite, &save_suite, &target_suite,
+		&broker_suite, &event_suite, &fdinfo_suite, &loop_suite,
+		&maps_suite, &monitor_suite, &parse_suite, &save_suite,
+		&subscription_suite, &target_suite, &wire_suite,
 	};
-	struct CMUnitTest tests[128] = { 0 };
+	struct CMUnitTest tests[256] = { 0 };
 	size_t i, nr = 0;
 
 	for (i = 0; i < sizeof(suites) / sizeof(suites[0]); i++) {
