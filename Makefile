@@ -119,5 +119,5 @@ $(BUILD)/vm/init: tests/vm/init.c
 	@mkdir -p $(@D)
 	@$(CC) -O2 -Wall -Wextra -Werror -static -o $@.$$$$ $< && mv $@.$$$$ $@
 
--include daemon/daemon.mk libwpfile/libwpfile.mk ctl/ctl.mk python/python.mk packaging/packaging.mk tests/kernel/kernel-tests.mk tests/demo/demo.mk \
-	tests/random/random.mk tests/torture/torture.mk tests/cost/cost.mk
+-include libwpfile/libwpfile.mk ctl/ctl.mk daemon/daemon.mk python/python.mk packaging/packaging.mk tests/kernel/kernel-tests.mk \
+	tests/demo/demo.mk tests/random/random.mk tests/torture/torture.mk tests/cost/cost.mk

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A message with the descriptors that go with it, on a socket that never waits. */
+#ifndef WPFILED_PACKET_H
+#define WPFILED_PACKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MAX_REQUEST	256	/* bytes; the longest of wire.h has 80 */
+#define MAX_PASSED	253	/* descriptors that the kernel passes at once */
+
+/* What has come.  The descriptors are the receiver's. */
+struct incoming {
+	uint64_t data[MAX_REQUEST / sizeof(uint64_t)];
+	size_t size;
+	unsigned int nr_fds;
+	int fds[MAX_PASSED];
+	bool lost_fds;		/* we could not take more */
+};
+
+/* -EAGAIN; -EPIPE at the end; -EBADMSG if it is too long. */
+int packet_receive(int socket, struct incoming *ret_incoming);
+void incoming_close(struct incoming *incoming);
+
+/* @fd: -1, or lent.  -EAGAIN: not now. */
+int packet_send(int socket, const void *data, size_t size, int fd);
+
+struct packet;
+
+/* A copy to be sent later; NULL without memory, with @fd_take closed. */
+struct packet *packet_new(const void *data, size_t size, int fd_take);
+int packet_send_again(int socket, const struct packet *packet);
+void packet_free(struct packet *packet);	/* NULL is allowed */
+
+#endif /* WPFILED_PACKET_H */

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The pump: reads events, answers, hands out.  It waits for nobody. */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <urcu/uatomic.h>
+
+#include "watch.h"
+
+#define BATCH 256	/* events of one monitor, before others have their turn */
+
+static void wake(int eventfd)
+{
+	const uint64_t one = 1;
+
+	/* Fails only if it is readable anyhow. */
+	(void)!write(eventfd, &one, sizeof(one));
+}
+
+void pump_wake(struct watches *watches)
+{
+	wake(watches->wake);
+}
+
+void subscriber_schedule(struct subscriber *subscriber)
+{
+	struct watches *watches = subscriber->watch->watches;
+
+	/* What was queued before that.  Partner: subscriber_next(). */
+	if (uatomic_xchg(&subscriber->scheduled, 1))
+		return;
+	cds_wfcq_node_init(&subscriber->ready);
+	cds_wfcq_enqueue(&watches->ready_head, &watches->ready_tail,
+			 &subscriber->ready);
+}
+
+/* Who waits goes on, and does not care for what we do next. */
+static void answer(struct watch *watch, struct wpfile_event *event)
+{
+	struct wpfile_resolve resolve = {
+		.size = sizeof(resolve),
+		.verdict = WPFILE_ALLOW,
+		.id = event->id,
+	};
+
+	if (event->outcome != WPFILE_WAITING)
+		return;
+	/* ENOENT: the time was over.  It has passed in any case. */
+	ioctl(watch->monitor, WPFILE_IOC_RESOLVE, &resolve);
+	event->outcome = WPFILE_PASSED;
+}
+
+static bool is_for(const struct subscriber *subscriber,
+		   const struct wpfile_event *event)
+{
+	if (event->type == WPFILE_EVENT_OVERFLOW)
+		return true;
+	return event->bytes &&
+	       span_meets(subscriber->span, span_of(event->offset, event->bytes));
+}
+
+/* Who writes is told to himself, and to those whom policy lets see it. */
+static struct wpfile_event as_seen_by(const struct subscriber *subscriber,
+				      const struct wpfile_event *event)
+{
+	struct wpfile_event seen = *event;
+
+	seen.cookie = subscriber->cookie;
+	if (!subscriber->sees_all && subscriber->uid != event->uid) {
+		seen.tid = 0;
+		seen.tgid = 0;
+		seen.uid = 0;
+	}
+	return seen;
+}
+
+static void hand_out(struct watch *watch, const struct wpfile_event *event)
+{
+	struct subscriber *subscriber;
+	struct wpfile_event seen;
+
+	/* The content of our monitors is of no interest: it is not kept. */
+	if (event->type == WPFILE_EVENT_FAILED)
+		return;
+	if (event->outcome == WPFILE_PASSED)
+		uatomic_set(&watch->written, 1);
+	cds_list_for_each_entry_rcu(subscriber, &watch->subscribers, siblings) {
+		if (!is_for(subscriber, event))
+			continue;
+		seen = as_seen_by(subscriber, event);
+		queue_push(&subscriber->queue, &seen);
+		subscriber_schedule(subscriber);
+	}
+}
+
+static void read_watch(struct watch *watch)
+{
+	struct wpfile_event events[BATCH];
+	ssize_t i, nr;
+
+	nr = read(watch->monitor, events, sizeof(events));
+	if (nr <= 0)
+		return;
+	nr /= sizeof(events[0]);
+	for (i = 0; i < nr; i++)
+		answer(watch, &events[i]);
+	for (i = 0; i < nr; i++)
+		hand_out(watch, &events[i]);
+	uatomic_add(&watch->watches->events_in, nr);
+	wake(watch->watches->tell);
+}
+
+static void take_beat(struct watches *watches)
+{
+	uint64_t count;
+
+	(void)!read(watches->wake, &count, sizeof(count));
+	uatomic_inc(&watches->beats);
+}
+
+static void take_turn(struct watches *watches, uint64_t id)
+{
+	struct watch *watch;
+
+	if (!id) {
+		take_beat(watches);
+		return;
+	}
+	rcu_read_lock();
+	/* It may have ended since epoll told us. */
+	watch = watch_find(watches, id);
+	if (watch)
+		read_watch(watch);
+	rcu_read_unlock();
+}
+
+void *pump_run(void *data)
+{
+	struct watches *watches = data;
+	struct epoll_event events[64];
+	int i, nr;
+
+	rcu_register_thread();
+	while (!uatomic_read(&watches->stop)) {
+		nr = epoll_wait(watches->epoll, events, 64, -1);
+		for (i = 0; i < nr; i++)
+			take_turn(watches, events[i].data.u64);
+	}
+	rcu_unregister_thread();
+	return NULL;
+}

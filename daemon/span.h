@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Ranges of a file, in bytes, with the last one included: none is "to the end". */
+#ifndef WPFILED_SPAN_H
+#define WPFILED_SPAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wpfile.h"
+
+struct span {
+	uint64_t first;
+	uint64_t last;
+};
+
+struct span span_of(uint64_t offset, uint64_t length);
+struct wpfile_range span_range(struct span span);
+bool span_meets(struct span a, struct span b);
+
+/*
+ * The first part of @span that none of @others covers.  False if there is none.
+ * @others in any order.
+ */
+bool span_uncovered(struct span span, const struct span *others, size_t nr,
+		    struct span *ret_part);
+
+#endif /* WPFILED_SPAN_H */

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a user has of the daemon's, over all his connections.  Known while he has
+ * any; monitors that he has without one are in the ledger.
+ */
+#ifndef WPFILED_USER_H
+#define WPFILED_USER_H
+
+#include <stdint.h>
+#include <sys/types.h>
+#include <urcu/list.h>
+
+#include "ledger.h"
+#include "policy.h"
+
+struct user {
+	struct cds_list_head list;
+	uid_t uid;
+	unsigned int connections;
+	unsigned int subscriptions;
+	/* As many as that at most: those that have ended may be counted. */
+	uint64_t monitors;
+	uint64_t captured;	/* bytes */
+};
+
+struct users {
+	struct cds_list_head list;
+	int ledger;		/* owned by who made it */
+};
+
+void users_init(struct users *users, int ledger);
+
+/* One more connection.  -ENOMEM; -EUSERS if he has as many as he may have. */
+int user_connect(struct users *users, uid_t uid, unsigned int limit,
+		 struct user **ret_user);
+void user_disconnect(struct user *user);
+
+/*
+ * May he have one more monitor?  *@bytes is its capture limit, 0: none, which becomes
+ * what is left.  -EDQUOT.
+ */
+int user_admit(struct users *users, struct user *user, const struct rule *rule,
+	       unsigned int mode, uint64_t *bytes);
+/* He has it. */
+int user_charge(struct users *users, struct user *user, int monitor,
+		unsigned int mode, uint64_t bytes);
+
+#endif /* WPFILED_USER_H */
