@@ -28,7 +28,7 @@ modes = snapshot
 [rule root]
 who = user:0
 files = any
-modes = track capture snapshot watch
+modes = track capture snapshot deny watch
 monitors = 4
 release = yes
 """
@@ -108,7 +108,7 @@ class Broker(Brokered):
         self.assertEqual(self.as_stranger(by_broker(lambda target: target.monitor(Mode.TRACK))), errno.EACCES)
 
     def test_what_no_rule_allows_is_refused_and_says_so(self):
-        self.assertIn("policy", self.assert_errno(errno.EACCES, self.target.monitor, Mode.DENY))
+        self.assertIn("policy", self.assert_errno(errno.EACCES, self.target.monitor, Mode.SYNC))
 
     def test_quota(self):
         monitors = [self.monitor(Mode.TRACK) for _ in range(4)]
@@ -161,8 +161,7 @@ class Subscriptions(Brokered):
         self.fill(0, 255)
         self.assertRaises(BlockingIOError, self.broker.read, 0.1)
 
-    def test_refused_writes_need_a_right_of_their_own(self):
-        """A DENY watch with a rule for watch alone: allowed or not, writers see the same as policy says."""
+    def test_writes_are_refused_and_told(self):
         with self.target.subscribe(deny=True):
             self.assertEqual(self.target.query().monitors[Mode.DENY], 1)
             self.assert_errno(errno.EPERM, os.pwrite, self.file, b"x", 0)
@@ -171,11 +170,13 @@ class Subscriptions(Brokered):
 
     def test_released_by_who_may(self):
         self.target.subscribe()
-        holding, = self.broker.holdings()
+        other = self.connect()
+        holding, = other.holdings()
         self.assertEqual((holding.subscribers, holding.inode), (1, os.fstat(self.file).st_ino))
-        self.broker.release(holding)
-        self.assertEqual(self.target.query().monitors[Mode.SYNC], 0)
-        self.assert_errno(errno.ENOENT, self.broker.release, holding)
+        other.release(holding)
+        self.assertEqual(other.holdings(), [])
+        self.assert_errno(errno.ENOENT, other.release, holding)
+        self.assert_errno(errno.EPIPE, self.broker.read, 10)
 
     def test_asyncio(self):
         async def pages(number):
