@@ -5,20 +5,33 @@
 number=0
 failed=0
 
-# The function of that name is the test: it passes if it returns 0.
-check() {
-	local word=ok output
+# result STATUS NAME
+result() {
+	local word=ok
 
 	number=$((number + 1))
-	output=$("$1" 2>&1) || word="not ok"
-	[ "$word" = ok ] || printf '%s\n' "$output" | sed 's/^/# /'
-	echo "$word $number - $1"
-	[ "$word" = ok ] || failed=$((failed + 1))
+	if [ "$1" != 0 ]; then
+		word="not ok"
+		failed=$((failed + 1))
+	fi
+	echo "$word $number - $2"
 }
 
-skip() {
-	number=$((number + 1))
-	echo "ok $number - $1 # SKIP $2"
+# The function of that name is the test: it passes if it returns 0.
+check() {
+	local status=0 output
+
+	output=$("$1" 2>&1) || status=$?
+	[ $status = 0 ] || printf '%s\n' "$output" | sed 's/^/# /'
+	result $status "$1"
+}
+
+# The same, of a function that speaks TAP itself.
+check_with_subtests() {
+	local status=0
+
+	"$1" | sed 's/^/    /' || status=$?
+	result $status "$1"
 }
 
 # The last command: the plan, and the exit status.
