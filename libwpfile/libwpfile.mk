@@ -5,8 +5,8 @@
 #   lib			static and shared library, pkg-config file
 #   install-lib		with PREFIX, LIBDIR and DESTDIR
 #   man			manual pages, build/man/
-#   unit-tests		builds build/tests/unit/user-unit, which runs on any host
-#   vm-tests		builds build/tests/vm/library, which needs the kernel
+#   unit-tests		builds build/tests/unit/user-unit, which runs on any host,
+#			and build/tests/vm/library, which needs the kernel
 #   asan-run		the same with ASan and UBSan, and runs it
 #   abi-run		compares the shared library with abi/, and the comparison with
 #			a library that has lost a symbol
@@ -45,7 +45,7 @@ LIB_SCD		:= $(wildcard libwpfile/man/*.3.scd)
 LIB_PAGES	:= $(LIB_SCD:libwpfile/man/%.scd=$(MAN)/%)
 MAN_PAGES	:= $(LIB_PAGES) $(MAN)/ioctl_wpfile.2 $(MAN)/wpfile.7
 
-.PHONY: lib install-lib man unit-tests vm-tests asan-run abi-run abi-update user-force
+.PHONY: lib install-lib man unit-tests asan-run abi-run abi-update user-force
 
 lib: $(LIB_FILES)
 
@@ -104,6 +104,8 @@ $(MAN_PAGES):
 	@mkdir -p $(@D)
 	$(SCDOC) <$< >$@.new && mv $@.new $@
 
+VMTEST		:= $(BUILD)/tests/vm
+
 # Unit tests of library and command, in one program.  System calls that only
 # the kernel with wpfile answers are replaced.
 UNIT		:= $(BUILD)/tests/unit
@@ -112,7 +114,8 @@ UNIT_OBJ	:= $(UNIT_SRC:libwpfile/tests/%.c=$(UNIT)/%.o)
 UNIT_WRAP	:= -Wl,--wrap=ioctl,--wrap=pread64,--wrap=connect
 CMOCKA_LIBS	 = $(shell $(PKG_CONFIG) --libs cmocka)
 
-unit-tests: $(UNIT)/user-unit $(UNIT)/header-c99.o $(UNIT)/header-c++.o
+unit-tests: $(UNIT)/user-unit $(VMTEST)/library $(UNIT)/header-c99.o \
+	$(UNIT)/header-c++.o
 
 $(UNIT)/%.o: libwpfile/tests/%.c libwpfile/libwpfile.mk
 	$(USER_COMPILE) -Ilibwpfile/src -Ictl -c -o $@ $<
@@ -121,10 +124,6 @@ $(UNIT)/user-unit: $(UNIT_OBJ) $(BUILD)/ctl/parse.o $(LIB)/libwpfile.a
 	$(CC) $(USER_CFLAGS) $(UNIT_WRAP) -o $@ $^ $(CMOCKA_LIBS) -lpthread
 
 # The same calls against the kernel, in the VM.
-VMTEST		:= $(BUILD)/tests/vm
-
-vm-tests: $(VMTEST)/library
-
 $(VMTEST)/library.o: libwpfile/tests/vm/library.c libwpfile/libwpfile.mk
 	$(USER_COMPILE) -c -o $@ $<
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Questions to wpfiled, and its answers. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -215,7 +216,6 @@ static void without_room_for_the_descriptor_only_that_fails(void **state)
 	close(fd);
 }
 
-/* The test would end by SIGPIPE. */
 static void a_daemon_that_is_gone_is_epipe(void **state)
 {
 	struct wpfile_query query = { .size = sizeof(query) };
@@ -223,6 +223,8 @@ static void a_daemon_that_is_gone_is_epipe(void **state)
 	struct fixture *f = *state;
 	uint64_t id;
 
+	/* Whoever started the test may have it ignored. */
+	signal(SIGPIPE, SIG_DFL);
 	daemon_hang_up();
 	assert_int_equal(wpfile_query(f->target, &query), -EPIPE);
 	assert_int_equal(wpfile_query(f->target, &query), -EPIPE);
@@ -282,6 +284,18 @@ static void two_descriptors_for_one_are_closed_and_end_it(void **state)
 	daemon_send(WIRE_MONITOR, 2, 0, NULL, 0, f->file, 2);
 	assert_int_equal(wpfile_mon_open(f->target, &args, &mon), -EPIPE);
 	assert_null(mon);
+	expect_broken(f);
+}
+
+static void a_descriptor_that_nobody_asked_for_is_closed(void **state)
+{
+	char buffer[WPFILE_BROKER_EVENTS];
+	struct fixture *f = *state;
+	uint64_t id;
+
+	daemon_send(WIRE_MONITOR, 2, 0, NULL, 0, f->file, 1);
+	assert_int_equal(wpfile_broker_read(f->broker, buffer, sizeof(buffer), -1,
+					    &id), -EPIPE);
 	expect_broken(f);
 }
 
@@ -374,6 +388,39 @@ static void a_connection_that_is_none_says_so(void **state)
 	wpfile_target_free(target);
 }
 
+static int open_with_answer(const struct wire_hello *hello, int result)
+{
+	struct wpfile_broker *broker = NULL;
+	int ret;
+
+	daemon_listen();
+	if (hello)
+		daemon_answer(WIRE_HELLO, 1, hello);
+	else if (result)
+		daemon_fail(WIRE_HELLO, 1, result);
+	else
+		shutdown(daemon_socket, SHUT_WR);
+	ret = wpfile_broker_open("a path", &broker);
+	fake_connect = NULL;
+	assert_null(broker);
+	close(daemon_socket);
+	return ret;
+}
+
+static void a_daemon_that_speaks_otherwise_says_so(void **state)
+{
+	unsigned int open_fds = count_open_fds();
+
+	(void)state;
+	assert_int_equal(open_with_answer(&(struct wire_hello){ .version = 2 }, 0),
+			 -EPROTO);
+	assert_int_equal(open_with_answer(&(struct wire_hello){ .version = 0 }, 0),
+			 -EPROTO);
+	assert_int_equal(open_with_answer(NULL, 0), -EPROTO);
+	assert_int_equal(open_with_answer(NULL, -EACCES), -EACCES);
+	assert_int_equal(count_open_fds(), open_fds);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 static const struct CMUnitTest tests[] = {
@@ -391,11 +438,13 @@ static const struct CMUnitTest tests[] = {
 	TEST(an_unsound_answer_ends_it),
 	TEST(an_unexpected_descriptor_is_closed_and_ends_it),
 	TEST(two_descriptors_for_one_are_closed_and_end_it),
+	TEST(a_descriptor_that_nobody_asked_for_is_closed),
 	TEST(a_list_of_several_pages_is_walked_over),
 	TEST(a_list_can_be_left),
 	TEST(a_list_without_end_is_refused),
 	TEST(metrics_are_a_text),
 	cmocka_unit_test(a_connection_that_is_none_says_so),
+	cmocka_unit_test(a_daemon_that_speaks_otherwise_says_so),
 };
 
 SUITE(broker_suite, tests);

@@ -18,11 +18,8 @@ static int connect_pair(int fd)
 	return 0;
 }
 
-struct wpfile_broker *daemon_connect(void)
+void daemon_listen(void)
 {
-	const struct wire_hello hello = { .version = 1 };
-	struct wpfile_broker *broker;
-	struct question question;
 	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
@@ -30,6 +27,15 @@ struct wpfile_broker *daemon_connect(void)
 	client_socket = pair[0];
 	daemon_socket = pair[1];
 	fake_connect = connect_pair;
+}
+
+struct wpfile_broker *daemon_connect(void)
+{
+	const struct wire_hello hello = { .version = 1 };
+	struct wpfile_broker *broker;
+	struct question question;
+
+	daemon_listen();
 	daemon_answer(WIRE_HELLO, 1, &hello);
 	assert_int_equal(wpfile_broker_open(NULL, &broker), 0);
 	fake_connect = NULL;

@@ -11,6 +11,9 @@
  */
 extern int daemon_socket;
 
+/* The next connection comes here. */
+void daemon_listen(void);
+
 /* Hello included. */
 struct wpfile_broker *daemon_connect(void);
 void daemon_hang_up(void);
