@@ -36,6 +36,10 @@ fd_of_job() {
 	"$ctl" list --json --pid "$job" | jq '.monitors[0].fd'
 }
 
+denied_by_path() {
+	"$ctl" stat --path "$1" | grep -qx 'deny-monitors 1'
+}
+
 lines() {
 	[ "$(grep -c '' "$dir/out")" -ge "$1" ]
 }
@@ -298,6 +302,45 @@ a_reader_who_has_gone_ends_watch() {
 	until_true [ -s "$dir/err" ] && ended - 0
 }
 
+# stdout blocks, so that the printer lives on: it has no descriptor of the monitor.
+who_is_killed_leaves_nothing_behind() {
+	mkfifo "$dir/stuck" && exec 7<>"$dir/stuck" || return
+	"$ctl" watch "${by_fd[@]}" >&7 2>"$dir/err" &
+	job=$!
+	helpers+=("$job")
+	until_true pages sync 2048 &&
+	says pwrite 0 2048
+	local ret=$?
+
+	kill -KILL "$job"
+	status 137 wait "$job" && [ $ret = 0 ] &&
+	"$ctl" list --json "${by_fd[@]}" >"$dir/list" &&
+	is_json "$dir/list" '.monitors | length == 0'
+	ret=$?
+	exec 7>&-
+	return $ret
+}
+
+# Root is not whom nobody could stop: he is not named, and not held up.
+who_is_not_in_the_domain_passes() {
+	local file="/dev/shm/ctl-test.$$"
+
+	head -c 65536 /dev/zero >"$file" && chown 65534 "$file" &&
+	chmod 600 "$file" || return
+	setpriv --reuid=65534 --regid=65534 --clear-groups \
+		"$ctl" watch --deny --json --path "$file" >"$dir/out" 2>"$dir/err" &
+	job=$!
+	helpers+=("$job")
+	until_true denied_by_path "$file"
+	dd if=/dev/zero of="$file" bs=1 count=1 seek=4096 conv=notrunc
+	local ret=$?
+
+	until_true lines 1
+	ended INT 0 && [ $ret = 0 ] && rm "$file" &&
+	is_json "$dir/out" '.outcome == "passed" and .offset == 4096 and
+		.pid == null and .tid == null and .uid == null and .command == null'
+}
+
 who_is_stopped_holds_up_nobody() {
 	started watch "${by_fd[@]}"
 	until_true pages sync 2048 &&
@@ -356,7 +399,8 @@ release_asks_on_a_terminal_only release_spares_who_holds_up_nobody
 watch_names_who_writes_where watch_looks_at_ranges_alone
 watch_tells_again_of_what_was_protected_again watch_can_refuse
 a_stdout_that_blocks_holds_up_nobody a_reader_who_has_gone_ends_watch
-who_is_stopped_holds_up_nobody wrong_use_changes_nothing
+who_is_stopped_holds_up_nobody who_is_killed_leaves_nothing_behind
+who_is_not_in_the_domain_passes wrong_use_changes_nothing
 who_does_not_own_the_file_is_4 watch_ends_with_the_process)
 
 echo "1..${#tests[@]}"
