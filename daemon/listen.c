@@ -15,7 +15,7 @@
 
 #define BACKLOG		1024
 #define SECOND_USEC	1000000ULL
-#define MAX_ACCEPTS	10000	/* in a second */
+#define MAX_ACCEPTS	1000	/* in a second */
 
 /* --- making it --- */
 
@@ -158,6 +158,8 @@ static void turn_away(struct daemon *daemon)
 	if (fd >= 0)
 		close(fd);
 	daemon->spare = take_spare();
+	if (fd < 0)
+		return;
 	daemon->metrics.connections_refused++;
 	log_say(LOG_ERR, "a client is turned away: no more descriptors; raise "
 		"LimitNOFILE= (ulimit -n), or lower connections in the policy");

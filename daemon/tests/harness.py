@@ -7,6 +7,7 @@ import ctypes
 import fcntl
 import mmap
 import os
+import resource
 import signal
 import socket
 import struct
@@ -67,6 +68,7 @@ def run_one(number, function):
 
 
 def main():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (16384, 16384))
     wanted = [function for function in TESTS if not sys.argv[1:] or function.__name__ in sys.argv[1:]]
     print("TAP version 13")
     print(f"1..{len(wanted)}", flush=True)
@@ -80,14 +82,15 @@ def main():
 class Daemon:
     """A wpfiled with a policy, a socket and a log of its own."""
 
-    def __init__(self, policy, *, env=None, pass_fds=(), nofile=None, options=(), wait=True, directory=None):
+    def __init__(self, policy, *, env=None, pass_fds=(), nofile=None, options=(), wait=True, directory=None,
+                 before=()):
         self.dir = directory or tempfile.mkdtemp(prefix="wpfiled-", dir="/tmp")
         os.chmod(self.dir, 0o755)
         self.socket = os.path.join(self.dir, "socket")
         self.config = os.path.join(self.dir, "wpfiled.conf")
         self.log_path = os.path.join(self.dir, f"log.{time.monotonic_ns()}")
         self.write_policy(policy)
-        command = [PROGRAM, "--verbose", "--config", self.config, "--socket", self.socket, *options]
+        command = [*before, PROGRAM, "--verbose", "--config", self.config, "--socket", self.socket, *options]
         if nofile:
             command = ["prlimit", f"--nofile={nofile}:{nofile}", *command]
         with open(self.log_path, "wb") as log:
