@@ -86,9 +86,9 @@ check-abi: ## is the ABI of the library what libwpfile/abi says?
 	@scripts/deps build abi
 	@$(SUBMAKE) abi-run
 
-install: ## install library, command, header and manual pages under $(DESTDIR)$(PREFIX)
-	@scripts/deps build man
-	@$(SUBMAKE) install-lib install-ctl
+install: ## install all of user space under $(DESTDIR)$(PREFIX)
+	@scripts/deps build man daemon
+	@$(SUBMAKE) install-lib install-ctl install-daemon install-python install-systemd
 
 deb: ## Debian packages of library, command, daemon and Python module in build/deb
 	@scripts/deps build man daemon deb

@@ -2,16 +2,25 @@
 #
 # Units of systemd, for inclusion by the Makefile at the root.
 #
-#   install-systemd	with UNITDIR, SYSUSERSDIR, TMPFILESDIR and DESTDIR
+#   install-systemd	with PREFIX, SBINDIR, UNITDIR, SYSUSERSDIR, TMPFILESDIR
+#			and DESTDIR
 
-UNITDIR		?= /lib/systemd/system
-SYSUSERSDIR	?= /usr/lib/sysusers.d
-TMPFILESDIR	?= /usr/lib/tmpfiles.d
+SBINDIR		?= $(PREFIX)/sbin
+UNITDIR		?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR	?= $(PREFIX)/lib/sysusers.d
+TMPFILESDIR	?= $(PREFIX)/lib/tmpfiles.d
 
 .PHONY: install-systemd
 
 install-systemd:
-	$(INSTALL) -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERSDIR) $(DESTDIR)$(TMPFILESDIR)
-	$(INSTALL) -m 644 packaging/systemd/wpfiled.service packaging/systemd/wpfiled.socket $(DESTDIR)$(UNITDIR)/
-	$(INSTALL) -m 644 packaging/systemd/wpfile.sysusers $(DESTDIR)$(SYSUSERSDIR)/wpfile.conf
-	$(INSTALL) -m 644 packaging/systemd/wpfile.tmpfiles $(DESTDIR)$(TMPFILESDIR)/wpfile.conf
+	$(INSTALL) -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERSDIR) \
+		$(DESTDIR)$(TMPFILESDIR)
+	sed 's|/usr/sbin/wpfiled|$(SBINDIR)/wpfiled|' \
+		packaging/systemd/wpfiled.service \
+		>$(DESTDIR)$(UNITDIR)/wpfiled.service
+	$(INSTALL) -m 644 packaging/systemd/wpfiled.socket \
+		$(DESTDIR)$(UNITDIR)/
+	$(INSTALL) -m 644 packaging/systemd/wpfile.sysusers \
+		$(DESTDIR)$(SYSUSERSDIR)/wpfile.conf
+	$(INSTALL) -m 644 packaging/systemd/wpfile.tmpfiles \
+		$(DESTDIR)$(TMPFILESDIR)/wpfile.conf
