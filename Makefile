@@ -102,9 +102,23 @@ check-abi: ## is the ABI of the library what libwpfile/abi says?
 	@scripts/deps build abi
 	@$(SUBMAKE) abi-run
 
-install: ## install library, command, header and manual pages under $(DESTDIR)$(PREFIX)
-	@scripts/deps build daemon man
-	@$(SUBMAKE) install-lib install-ctl install-daemon
+install: ## install all of user space under $(DESTDIR)$(PREFIX)
+	@scripts/deps build man daemon
+	@$(SUBMAKE) install-lib install-ctl install-daemon install-python install-systemd
+
+deb: ## Debian packages of library, command, daemon and Python module in build/deb
+	@scripts/deps build man daemon deb
+	@scripts/deb
+
+deb-kernel: ## Debian packages of the kernel with our change in build/deb-kernel
+	@scripts/deps kernel deb-kernel
+	@scripts/deb-kernel
+
+test-packages: deb ## install the packages in a clean Debian, use them on our kernel, purge them
+	@scripts/deps vm packages
+	@scripts/kernel-build vm
+	@$(SUBMAKE) $(BUILD)/vm/init
+	@tests/packaging/run
 
 check-style: ## shellcheck, SPDX lines, checkpatch
 	@scripts/deps kernel patches style
@@ -121,5 +135,5 @@ $(BUILD)/vm/init: tests/vm/init.c
 	@mkdir -p $(@D)
 	@$(CC) -O2 -Wall -Wextra -Werror -static -o $@.$$$$ $< && mv $@.$$$$ $@
 
--include libwpfile/libwpfile.mk ctl/ctl.mk daemon/daemon.mk tests/kernel/kernel-tests.mk tests/demo/demo.mk \
-	tests/random/random.mk tests/torture/torture.mk tests/cost/cost.mk
+-include libwpfile/libwpfile.mk ctl/ctl.mk daemon/daemon.mk python/python.mk packaging/packaging.mk tests/kernel/kernel-tests.mk \
+	tests/demo/demo.mk tests/random/random.mk tests/torture/torture.mk tests/cost/cost.mk
