@@ -98,4 +98,4 @@ $(BUILD)/vm/init: tests/vm/init.c
 	@$(CC) -O2 -Wall -Wextra -Werror -static -o $@.$$$$ $< && mv $@.$$$$ $@
 
 -include libwpfile/libwpfile.mk ctl/ctl.mk daemon/daemon.mk tests/kernel/kernel-tests.mk tests/demo/demo.mk \
-	tests/random/random.mk tests/torture/torture.mk tests/cost/cost.mk fuzz/fuzz.mk
+	tests/random/random.mk tests/torture/torture.mk tests/cost/cost.mk fuzz/fuzz.mk examples/examples.mk
