@@ -11,6 +11,7 @@
  * page is told of once in SECONDS (1).
  */
 #include <err.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -92,21 +93,18 @@ static uint64_t now_ms(void)
 	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Protects again at each interval, and hands over events until its end. */
-static int watch(struct wpfile_mon *mon, struct wpfile_loop *loop,
-		 int interval_ms)
+/* Hands over events for so long. */
+static int watch(struct wpfile_loop *loop, int interval_ms)
 {
-	uint64_t now, end;
-	int ret;
+	uint64_t now, end = now_ms() + interval_ms;
+	int ret = 0;
 
-	ret = wpfile_protect_all(mon, NULL);
-	end = now_ms() + interval_ms;
-	while (!ret && !stop && (now = now_ms()) < end) {
+	while (ret >= 0 && !stop && (now = now_ms()) < end) {
 		ret = wpfile_loop_run(loop, end - now);
-		if (ret > 0 || ret == -EINTR)
+		if (ret == -EINTR)
 			ret = 0;
 	}
-	return ret;
+	return ret < 0 ? ret : 0;
 }
 
 static int tail(struct wpfile_mon *mon, int interval_ms, uint64_t *nr)
@@ -118,12 +116,16 @@ static int tail(struct wpfile_mon *mon, int interval_ms, uint64_t *nr)
 	if (ret)
 		return ret;
 	ret = wpfile_loop_add(loop, mon, on_event, nr);
-	if (!ret) {
+	if (!ret)
+		ret = wpfile_protect_all(mon, NULL);
+	if (!ret)
 		fprintf(stderr, "watching\n");
-		while (!ret && !stop)
-			ret = watch(mon, loop, interval_ms);
-		wpfile_loop_remove(loop, mon);
+	while (!ret && !stop) {
+		ret = watch(loop, interval_ms);
+		if (!ret)
+			ret = wpfile_protect_all(mon, NULL);
 	}
+	wpfile_loop_remove(loop, mon);
 	wpfile_loop_free(loop);
 	return ret;
 }

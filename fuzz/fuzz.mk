@@ -14,7 +14,7 @@ FUZZ_CFLAGS	:= -std=gnu11 -g -O1 -fno-omit-frame-pointer -fsanitize=address,unde
 
 FUZZ_TARGETS	:= event maps parse wire
 FUZZ_OF_event	:= libwpfile/src/event.c
-FUZZ_OF_maps	:= libwpfile/src/maps.c
+FUZZ_OF_maps	:= $(addprefix libwpfile/src/,maps.c number.c)
 FUZZ_OF_parse	:= ctl/parse.c
 FUZZ_OF_wire	:= libwpfile/src/wire.c libwpfile/src/event.c
 
