@@ -6,11 +6,13 @@ BUILD		:= build
 PREFIX		?= /usr/local
 KERNEL		?= vm
 ONLY		?=
+SECONDS		?= 60
 JOBS		?= $(shell nproc)
 
 SUBMAKE		= $(MAKE) --no-print-directory
 
-.PHONY: help deps kernel demo demo-postgres test test-hooks torture selftests cost patches install clean distclean check-style
+.PHONY: help deps kernel demo demo-postgres test test-hooks torture selftests cost fuzz fuzz-corpus patches install clean \
+	distclean check-style
 .DEFAULT_GOAL	:= help
 .DELETE_ON_ERROR:
 
@@ -19,10 +21,10 @@ help: ## this text
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 18
 	@echo
-	@echo 'KERNEL=vm|debug|stock for kernel; ONLY=REGEX, JOBS=N for test; PREFIX, DESTDIR for install'
+	@echo 'KERNEL=vm|debug|stock for kernel; ONLY=REGEX, JOBS=N for test; SECONDS=N for fuzz; PREFIX, DESTDIR for install'
 
 deps: ## install the Debian packages that all targets need
-	@scripts/deps build kernel vm man test postgres patches style selftests
+	@scripts/deps build kernel vm man test postgres patches style selftests parsers fuzz
 
 kernel: ## build the kernel KERNEL in build/kernel-$(KERNEL)
 	@scripts/deps kernel
@@ -40,10 +42,11 @@ demo-postgres: ## the same of PostgreSQL's shared buffers under pgbench
 	@$(SUBMAKE) demo-postgres-run
 
 test: ## all tests; the last line is "N passed, M failed, K skipped"
-	@scripts/deps build kernel vm man test
+	@scripts/deps build kernel vm man test parsers
 	@scripts/kernel-build vm
 	@scripts/kernel-build debug
-	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init lib ctl unit-tests kernel-tests random-test torture-build demo-build
+	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init lib ctl unit-tests kernel-tests random-test torture-build demo-build \
+		examples fuzz-replay
 	@tests/run --jobs $(JOBS) --only '$(ONLY)'
 
 test-hooks: ## take each hook out of the kernel in turn, and see a test fail
@@ -73,6 +76,16 @@ cost: ## instructions per operation, on a stock kernel and on ours with nothing 
 	@scripts/kernel-build count
 	@$(SUBMAKE) $(BUILD)/vm/init $(BUILD)/tests/cost/cost
 	@tests/cost/run
+
+fuzz: ## each parser of what others wrote, SECONDS long, by libFuzzer
+	@scripts/deps build parsers fuzz
+	@$(SUBMAKE) -j$(JOBS) fuzz-build
+	@fuzz/run $(SECONDS)
+
+fuzz-corpus: ## the seeds of that, once through, with ASan and UBSan
+	@scripts/deps build parsers
+	@$(SUBMAKE) -j$(JOBS) fuzz-replay
+	@fuzz/replay-all
 
 patches: ## write the kernel change as a mailable series to build/patches
 	@scripts/deps kernel patches

@@ -30,6 +30,14 @@ static void on_signal(int signal)
 	stop = signal;
 }
 
+/* A process may call itself what it likes: no escape sequences, and one word. */
+static void make_printable(char *name)
+{
+	for (; *name; name++)
+		if (*name <= ' ' || *name > '~')
+			*name = '?';
+}
+
 static void read_name(pid_t pid, char *name, size_t size)
 {
 	char path[64];
@@ -43,6 +51,7 @@ static void read_name(pid_t pid, char *name, size_t size)
 	if (fgets(name, size, file))
 		name[strcspn(name, "\n")] = '\0';
 	fclose(file);
+	make_printable(name);
 }
 
 /* Nobody outside the monitor's domain is held up, or told by name. */

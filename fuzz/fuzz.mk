@@ -10,17 +10,21 @@
 FUZZ		:= $(BUILD)/fuzz
 FUZZ_CC		?= clang
 FUZZ_CFLAGS	:= -std=gnu11 -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all \
-		   -Wall -Wextra -Werror -Wshadow $(USER_CPPFLAGS) -Ilibwpfile/src -Ictl -Ifuzz
+		   -Wall -Wextra -Werror -Wshadow $(USER_CPPFLAGS) -Ilibwpfile/src -Ictl -Idaemon -Ifuzz
 
-FUZZ_TARGETS	:= event maps parse wire
-FUZZ_OF_event	:= libwpfile/src/event.c
+FUZZ_TARGETS	:= event fdinfo maps parse policy wire
+FUZZ_OF_event	:= $(addprefix libwpfile/src/,event.c backlog.c)
+FUZZ_OF_fdinfo	:= $(addprefix libwpfile/src/,fdinfo.c number.c names.c)
 FUZZ_OF_maps	:= $(addprefix libwpfile/src/,maps.c number.c)
 FUZZ_OF_parse	:= ctl/parse.c
-FUZZ_OF_wire	:= libwpfile/src/wire.c libwpfile/src/event.c
+FUZZ_OF_policy	:= $(addprefix daemon/,config.c policy.c rule.c) ctl/parse.c
+FUZZ_OF_range	:= ctl/parse.c
+FUZZ_OF_wire	:= $(addprefix libwpfile/src/,wire.c event.c backlog.c)
+FUZZ_LIBS_policy := -linih -lcap-ng
 
 FUZZ_PROGRAMS	:= $(FUZZ_TARGETS:%=$(FUZZ)/%)
 FUZZ_REPLAYS	:= $(FUZZ_TARGETS:%=$(FUZZ)/replay/%)
-FUZZ_HEADERS	:= $(wildcard fuzz/*.h libwpfile/include/*.h libwpfile/src/*.h ctl/*.h uapi/linux/*.h)
+FUZZ_HEADERS	:= $(wildcard fuzz/*.h libwpfile/include/*.h libwpfile/src/*.h ctl/*.h daemon/*.h uapi/linux/*.h)
 
 .PHONY: fuzz-build fuzz-replay
 

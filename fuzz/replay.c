@@ -42,10 +42,11 @@ int main(int argc, char **argv)
 		void *exact = fuzz_dup(content, size);
 
 		free(content);
+		printf("# %s\n", argv[i]);
+		fflush(stdout);
 		LLVMFuzzerTestOneInput(exact, size);
 		free(exact);
 		printf("ok %d - %s\n", i, argv[i]);
-		fflush(stdout);
 	}
 	return 0;
 }
