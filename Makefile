@@ -11,8 +11,8 @@ JOBS		?= $(shell nproc)
 
 SUBMAKE		= $(MAKE) --no-print-directory
 
-.PHONY: help deps kernel demo demo-postgres test test-hooks torture selftests cost fuzz fuzz-corpus patches install clean \
-	distclean check-style
+.PHONY: help deps kernel demo demo-postgres test test-hooks torture selftests cost fuzz fuzz-corpus patches check-asan check-abi \
+	install clean distclean check-style
 .DEFAULT_GOAL	:= help
 .DELETE_ON_ERROR:
 
@@ -90,6 +90,14 @@ fuzz-corpus: ## the seeds of that, once through, with ASan and UBSan
 patches: ## write the kernel change as a mailable series to build/patches
 	@scripts/deps kernel patches
 	@scripts/patches
+
+check-asan: ## the unit tests with AddressSanitizer and UBSan
+	@scripts/deps build test
+	@$(SUBMAKE) asan-run
+
+check-abi: ## is the ABI of the library what libwpfile/abi says?
+	@scripts/deps build abi
+	@$(SUBMAKE) abi-run
 
 install: ## install library, command, header and manual pages under $(DESTDIR)$(PREFIX)
 	@scripts/deps build man

@@ -44,8 +44,9 @@ static int print_text(const struct wpfile_query *query, bool present)
 		printf("%s %s\n", features[i].name,
 		       query->ret_features & features[i].bit ? "yes" : "no");
 	if (present)
-		printf("monitors-per-file %u\nranges-per-call %u\n",
-		       query->ret_max_monitors, query->ret_max_ranges);
+		printf("monitors-per-file %u\nranges-per-call %u\nfiles-per-monitor %u\nwait-ms %u\n",
+		       query->ret_max_monitors, query->ret_max_ranges,
+		       query->ret_max_files, query->ret_max_wait_ms);
 	return CTL_OK;
 }
 
@@ -59,11 +60,25 @@ static int print_as_json(const struct wpfile_query *query, bool present)
 				    json_boolean(query->ret_features &
 						 features[i].bit));
 	return print_json(stdout,
-			  json_pack("{s:b, s:o, s:I, s:I}", "wpfile", present,
+			  json_pack("{s:b, s:o, s:I, s:I, s:I, s:I}", "wpfile", present,
 				    "features", list, "monitors_per_file",
 				    (json_int_t)query->ret_max_monitors,
 				    "ranges_per_call",
-				    (json_int_t)query->ret_max_ranges));
+				    (json_int_t)query->ret_max_ranges,
+				    "files_per_monitor",
+				    (json_int_t)query->ret_max_files, "wait_ms",
+				    (json_int_t)query->ret_max_wait_ms));
+}
+
+/* The daemon answers, which is all that it has to say to this. */
+static int check_daemon(const struct args *args)
+{
+	struct wpfile_broker *broker;
+	int ret = broker_open(args, &broker);
+
+	if (!ret)
+		wpfile_broker_free(broker);
+	return ret;
 }
 
 int verb_check(const struct args *args)
@@ -84,5 +99,5 @@ int verb_check(const struct args *args)
 	if (!has_all_needed(&query))
 		return fail_hint(CTL_NO_KERNEL, "use a newer kernel",
 				 "this kernel lacks features");
-	return CTL_OK;
+	return args->daemon ? check_daemon(args) : CTL_OK;
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Numbers as people write them; strtoull() takes signs and blanks. */
+/* Numbers and ranges as people write them; strtoull() takes signs and blanks. */
+#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ctl.h"
 
-#define NSEC_PER_SEC 1000000000ULL
 #define MAX_SECONDS (366ULL * 24 * 3600)
 
 static const char *digits(const char *s, uint64_t *ret_value)
@@ -57,6 +58,61 @@ bool parse_size(const char *s, uint64_t *ret_bytes)
 		return false;
 	*ret_bytes = value << shift;
 	return true;
+}
+
+/* As people write them, or in hexadecimal, as this command prints them. */
+static bool parse_offset(const char *s, size_t len, uint64_t *ret_bytes)
+{
+	char text[24];
+	char *rest;
+
+	if (!len || len >= sizeof(text))
+		return false;
+	memcpy(text, s, len);
+	text[len] = '\0';
+	if (text[0] != '0' || text[1] != 'x')
+		return parse_size(text, ret_bytes);
+	if (!isxdigit((unsigned char)text[2]) || len > strlen("0x") + 16)
+		return false;
+	*ret_bytes = strtoull(text + 2, &rest, 16);
+	return !*rest;
+}
+
+/* What is wrong with it, or NULL. */
+static const char *set_length(struct wpfile_range *range, char sign, uint64_t value)
+{
+	if (sign == '-' && value <= range->offset)
+		return "ends where it begins, or before";
+	range->length = sign == '-' ? value - range->offset : value;
+	if (!range->length)
+		return "is empty";
+	if (range->length > INT64_MAX - range->offset)
+		return "ends beyond the largest file";
+	return NULL;
+}
+
+const char *parse_range(const char *s, uint64_t page_size,
+			struct wpfile_range *ret_range)
+{
+	const char *sign = strpbrk(s, "+-"), *wrong = NULL;
+	struct wpfile_range range = { .length = WPFILE_TO_END };
+	bool to_end = sign && *sign == '-' && !sign[1];
+	uint64_t offset, value;
+
+	if (!sign || !parse_offset(s, sign - s, &offset) ||
+	    (!to_end && !parse_offset(sign + 1, strlen(sign + 1), &value)))
+		return "write OFFSET+LENGTH, OFFSET-END or OFFSET-";
+	range.offset = offset;
+	if (offset > INT64_MAX)
+		wrong = "begins beyond the largest file";
+	else if (!to_end)
+		wrong = set_length(&range, *sign, value);
+	if (wrong)
+		return wrong;
+	if (range.offset % page_size || (!to_end && range.length % page_size))
+		return "must be whole pages: getconf PAGESIZE tells their size";
+	*ret_range = range;
+	return NULL;
 }
 
 /* Seconds with a fraction, from a millisecond to a year. */

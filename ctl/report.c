@@ -25,22 +25,29 @@ static const struct meaning meanings[] = {
 	{ ENOTTY, CTL_FAILED,
 	  "name a memfd, a file on tmpfs, or a shared mapping" },
 	{ EOPNOTSUPP, CTL_FAILED, "this kernel cannot do it for this file" },
+	{ EDQUOT, CTL_FAILED,
+	  "end other monitors, or raise the quota: sysctl user.max_wpfile_monitors, or wpfiled.conf(5)" },
 	{ EBUSY, CTL_FAILED,
 	  "the file has all the monitors that it may have; see wpfilectl stat" },
 	{ EIO, CTL_FAILED, "the kernel's log may tell more" },
 	{ ENOMEM, CTL_FAILED, "free some memory and try again" },
 	{ ENOSPC, CTL_FAILED, "free some space and try again" },
+	{ EBADMSG, CTL_FAILED, "wpfilectl list shows monitors" },
 	{ ESTALE, CTL_FAILED, "it changed meanwhile: try again" },
 };
 
 const char *report_verb;
 
-static const char *text_of(int err)
+const char *error_text(int err)
 {
+	if (err < 0)
+		err = -err;
 	if (err == ENOSYS)
 		return "this kernel has no wpfile";
 	if (err == ENOTTY)
 		return "not shared memory";
+	if (err == EBADMSG)
+		return "not a monitor";
 	return strerror(err);
 }
 
@@ -103,19 +110,7 @@ int fail_errno(int err, const char *format, ...)
 	for (m = meanings; m < end && m->err != err; m++)
 		;
 	va_start(ap, format);
-	print_line(text_of(err), m < end ? m->hint : NULL, format, ap);
+	print_line(error_text(err), m < end ? m->hint : NULL, format, ap);
 	va_end(ap);
 	return m < end ? m->code : CTL_FAILED;
-}
-
-int print_json(FILE *to, json_t *json)
-{
-	int ret = CTL_OK;
-
-	if (!json)
-		return fail_errno(ENOMEM, "cannot print the result");
-	if (json_dumpf(json, to, JSON_COMPACT) || putc('\n', to) == EOF)
-		ret = fail_hint(CTL_FAILED, NULL, "cannot print the result");
-	json_decref(json);
-	return ret;
 }

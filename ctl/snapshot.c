@@ -8,7 +8,7 @@
 
 #include "ctl.h"
 
-#define PROGRESS_NS 100000000ULL
+#define PROGRESS_NS (100 * NSEC_PER_MSEC)
 
 struct job {
 	const char *name;
@@ -47,19 +47,13 @@ static void die_of_signal(void)
 	raise(caught);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
-
 static void show_progress(struct job *job, uint64_t done, uint64_t total)
 {
-	if (!job->terminal || now_ns() < job->next_ns)
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	if (!job->terminal || now < job->next_ns)
 		return;
-	job->next_ns = now_ns() + PROGRESS_NS;
+	job->next_ns = now + PROGRESS_NS;
 	job->shown = true;
 	fprintf(stderr, "\r%3.0f %% of %.1f MiB", 100.0 * done / total,
 		total / 1048576.0);
@@ -145,7 +139,7 @@ static int print_summary(const struct args *args,
 	return CTL_OK;
 }
 
-static int take_and_save(const struct args *args, struct wpfile_target *target,
+static int take_and_save(const struct args *args, const struct subject *subject,
 			 struct output *output, struct job *job)
 {
 	struct wpfile_snapshot snap = {
@@ -155,7 +149,7 @@ static int take_and_save(const struct args *args, struct wpfile_target *target,
 	uint64_t data_bytes;
 	int fd, ret;
 
-	fd = wpfile_snapshot(target, &snap);
+	fd = wpfile_snapshot(subject->target, &snap);
 	if (fd < 0)
 		ret = fail_errno(fd, "%s", job->name);
 	else
@@ -183,7 +177,7 @@ static int check_arguments(const struct args *args)
 
 int verb_snapshot(const struct args *args)
 {
-	struct wpfile_target *target;
+	struct subject subject;
 	struct output output;
 	char name[256];
 	struct job job = {
@@ -194,15 +188,15 @@ int verb_snapshot(const struct args *args)
 
 	ret = check_arguments(args);
 	if (!ret)
-		ret = target_open(args, &target);
+		ret = subject_open(args, &subject);
 	if (ret)
 		return ret;
 	if (strcmp(args->output, "-"))
 		catch_signals();
 	ret = output_open(args->output, &output);
 	if (!ret)
-		ret = take_and_save(args, target, &output, &job);
-	wpfile_target_free(target);
+		ret = take_and_save(args, &subject, &output, &job);
+	subject_close(&subject);
 	if (caught)
 		die_of_signal();
 	return ret;

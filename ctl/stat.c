@@ -7,12 +7,16 @@
 
 static int print_text(const struct stat *st, const struct wpfile_query *query)
 {
+	int mode;
+
 	printf("size %lld\nallocated %lld\ninode %llu\n",
 	       (long long)st->st_size, (long long)st->st_blocks * 512,
 	       (unsigned long long)st->st_ino);
-	printf("track-monitors %u\ncapture-monitors %u\n",
-	       query->ret_monitors[WPFILE_TRACK],
-	       query->ret_monitors[WPFILE_CAPTURE]);
+	for (mode = 0; mode < WPFILE_NR_MODES; mode++)
+		printf("%s-monitors %u\n", wpfile_mode_name(mode),
+		       query->ret_monitors[mode]);
+	printf("forbidden %s\n",
+	       query->ret_state & WPFILE_STATE_FORBIDDEN ? "yes" : "no");
 	printf("monitors-per-file %u\nranges-per-call %u\n",
 	       query->ret_max_monitors, query->ret_max_ranges);
 	return CTL_OK;
@@ -20,18 +24,19 @@ static int print_text(const struct stat *st, const struct wpfile_query *query)
 
 static int print_as_json(const struct stat *st, const struct wpfile_query *query)
 {
-	json_t *monitors;
+	bool forbidden = query->ret_state & WPFILE_STATE_FORBIDDEN;
+	json_t *monitors = json_object();
+	int mode;
 
-	monitors = json_pack("{s:I, s:I}", "track",
-			     (json_int_t)query->ret_monitors[WPFILE_TRACK],
-			     "capture",
-			     (json_int_t)query->ret_monitors[WPFILE_CAPTURE]);
+	for (mode = 0; mode < WPFILE_NR_MODES; mode++)
+		json_object_set_new(monitors, wpfile_mode_name(mode),
+				    json_integer(query->ret_monitors[mode]));
 	return print_json(stdout,
-			  json_pack("{s:I, s:I, s:I, s:o, s:I, s:I}", "size",
+			  json_pack("{s:I, s:I, s:I, s:o, s:b, s:I, s:I}", "size",
 				    (json_int_t)st->st_size, "allocated",
 				    (json_int_t)st->st_blocks * 512, "inode",
 				    (json_int_t)st->st_ino, "monitors", monitors,
-				    "monitors_per_file",
+				    "forbidden", forbidden, "monitors_per_file",
 				    (json_int_t)query->ret_max_monitors,
 				    "ranges_per_call",
 				    (json_int_t)query->ret_max_ranges));
@@ -40,20 +45,20 @@ static int print_as_json(const struct stat *st, const struct wpfile_query *query
 int verb_stat(const struct args *args)
 {
 	struct wpfile_query query = { .size = sizeof(query) };
-	struct wpfile_target *target;
+	struct subject subject;
 	char name[256];
 	struct stat st;
 	int ret;
 
 	ret = target_check(args);
 	if (!ret)
-		ret = target_open(args, &target);
+		ret = subject_open(args, &subject);
 	if (ret)
 		return ret;
-	ret = wpfile_query(target, &query);
-	if (!ret && fstat(wpfile_target_fd(target), &st))
+	ret = wpfile_query(subject.target, &query);
+	if (!ret && fstat(wpfile_target_fd(subject.target), &st))
 		ret = -errno;
-	wpfile_target_free(target);
+	subject_close(&subject);
 	if (ret)
 		return fail_errno(ret, "%s",
 				  target_name(args, name, sizeof(name)));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Which file: --pid with --fd or --map, or --path. */
+/* Which file: --pid with --fd or --map, or --path; and whom to ask: --daemon. */
 #include <errno.h>
 
 #include "ctl.h"
@@ -82,7 +82,7 @@ static int fail_open(const struct args *args, int err)
 	return fail_errno(err, "%s", name);
 }
 
-int target_open(const struct args *args, struct wpfile_target **ret_target)
+static int target_open(const struct args *args, struct wpfile_target **ret_target)
 {
 	int ret;
 
@@ -95,4 +95,62 @@ int target_open(const struct args *args, struct wpfile_target **ret_target)
 		ret = wpfile_target_open_pid_fd(args->pid, args->fd,
 						ret_target);
 	return ret ? fail_open(args, ret) : CTL_OK;
+}
+
+int broker_open(const struct args *args, struct wpfile_broker **ret_broker)
+{
+	int ret = wpfile_broker_open(args->socket, ret_broker);
+
+	if (!ret)
+		return CTL_OK;
+	if (ret == -ENOENT || ret == -ECONNREFUSED)
+		return fail_hint(CTL_NOT_FOUND,
+				 "start it (systemctl start wpfiled.socket), or name its socket, --daemon=SOCKET",
+				 "%s: no wpfiled there",
+				 args->socket ? args->socket : "usual socket");
+	if (ret == -EACCES || ret == -EPERM)
+		return fail_hint(CTL_NOT_PERMITTED,
+				 "join the group of its socket, or run as root",
+				 "not permitted to talk to wpfiled");
+	if (ret == -EPROTO)
+		return fail_hint(CTL_FAILED, "name the socket of wpfiled",
+				 "%s: is not wpfiled",
+				 args->socket ? args->socket : "usual socket");
+	return fail_errno(ret, "wpfiled");
+}
+
+static int use_broker(const struct args *args, struct subject *subject)
+{
+	char name[256];
+	int ret;
+
+	ret = broker_open(args, &subject->broker);
+	if (ret)
+		return ret;
+	ret = wpfile_target_use_broker(subject->target, subject->broker);
+	return ret ? fail_errno(ret, "%s", target_name(args, name, sizeof(name))) :
+		     CTL_OK;
+}
+
+int subject_open(const struct args *args, struct subject *ret_subject)
+{
+	struct subject subject = {};
+	int ret;
+
+	ret = target_open(args, &subject.target);
+	if (!ret && args->daemon)
+		ret = use_broker(args, &subject);
+	if (ret) {
+		subject_close(&subject);
+		return ret;
+	}
+	*ret_subject = subject;
+	return CTL_OK;
+}
+
+/* The broker has to outlive those who use it. */
+void subject_close(struct subject *subject)
+{
+	wpfile_target_free(subject->target);
+	wpfile_broker_free(subject->broker);
 }

@@ -6,6 +6,10 @@
 #   install-lib		with PREFIX, LIBDIR and DESTDIR
 #   man			manual pages, build/man/
 #   unit-tests		builds build/tests/unit/user-unit, which runs on any host
+#   asan-run		the same with ASan and UBSan, and runs it
+#   abi-run		compares the shared library with abi/, and the comparison with
+#			a library that has lost a symbol
+#   abi-update		writes abi/ anew, after what was added
 
 BUILD		?= build
 PREFIX		?= /usr/local
@@ -18,6 +22,7 @@ INSTALL		?= install
 
 WPFILE_VERSION	:= 1.0.0
 WPFILE_SONAME	:= libwpfile.so.1
+WPFILE_SO	:= libwpfile.so.$(WPFILE_VERSION)
 
 USER_CFLAGS	?= -O2 -g
 USER_WARN	:= -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
@@ -30,13 +35,14 @@ USER_COMPILE	 = @mkdir -p $(@D) && $(CC) -std=gnu11 $(USER_CPPFLAGS) \
 LIB		:= $(BUILD)/libwpfile
 LIB_SRC		:= $(wildcard libwpfile/src/*.c)
 LIB_OBJ		:= $(LIB_SRC:libwpfile/src/%.c=$(LIB)/%.o)
-LIB_FILES	:= $(LIB)/libwpfile.a $(LIB)/$(WPFILE_SONAME) \
-		   $(LIB)/libwpfile.so $(LIB)/libwpfile.pc
+LIB_LINKS	:= $(LIB)/$(WPFILE_SONAME) $(LIB)/libwpfile.so
+LIB_FILES	:= $(LIB)/libwpfile.a $(LIB)/$(WPFILE_SO) $(LIB_LINKS) \
+		   $(LIB)/libwpfile.pc
 
 MAN		:= $(BUILD)/man
 MAN_PAGES	:= $(MAN)/libwpfile.3 $(MAN)/ioctl_wpfile.2 $(MAN)/wpfile.7
 
-.PHONY: lib install-lib man unit-tests user-force
+.PHONY: lib install-lib man unit-tests asan-run abi-run abi-update user-force
 
 lib: $(LIB_FILES)
 
@@ -47,13 +53,13 @@ $(LIB)/libwpfile.a: $(LIB_OBJ)
 	@rm -f $@
 	$(AR) rcsD $@ $^
 
-$(LIB)/$(WPFILE_SONAME): $(LIB_OBJ) libwpfile/libwpfile.map
+$(LIB)/$(WPFILE_SO): $(LIB_OBJ) libwpfile/libwpfile.map
 	$(CC) $(USER_CFLAGS) -shared -Wl,-soname,$(WPFILE_SONAME) -Wl,-z,defs \
 		-Wl,--version-script=libwpfile/libwpfile.map $(LDFLAGS) \
 		-o $@ $(LIB_OBJ)
 
-$(LIB)/libwpfile.so: | $(LIB)/$(WPFILE_SONAME)
-	@ln -sf $(WPFILE_SONAME) $@
+$(LIB_LINKS): $(LIB)/$(WPFILE_SO)
+	@ln -sf $(WPFILE_SO) $@
 
 # The prefix may have changed since the last time.
 $(LIB)/libwpfile.pc: libwpfile/libwpfile.pc.in user-force
@@ -70,7 +76,8 @@ install-lib: lib $(MAN_PAGES)
 		$(DESTDIR)$(MANDIR)/man2 $(DESTDIR)$(MANDIR)/man3 \
 		$(DESTDIR)$(MANDIR)/man7
 	$(INSTALL) -m 644 $(LIB)/libwpfile.a $(DESTDIR)$(LIBDIR)/
-	$(INSTALL) -m 755 $(LIB)/$(WPFILE_SONAME) $(DESTDIR)$(LIBDIR)/
+	$(INSTALL) -m 755 $(LIB)/$(WPFILE_SO) $(DESTDIR)$(LIBDIR)/
+	ln -sf $(WPFILE_SO) $(DESTDIR)$(LIBDIR)/$(WPFILE_SONAME)
 	ln -sf $(WPFILE_SONAME) $(DESTDIR)$(LIBDIR)/libwpfile.so
 	$(INSTALL) -m 644 $(LIB)/libwpfile.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
 	$(INSTALL) -m 644 libwpfile/include/wpfile.h $(DESTDIR)$(INCLUDEDIR)/
@@ -104,6 +111,23 @@ $(UNIT)/%.o: libwpfile/tests/%.c libwpfile/libwpfile.mk
 
 $(UNIT)/user-unit: $(UNIT_OBJ) $(BUILD)/ctl/parse.o $(LIB)/libwpfile.a
 	$(CC) $(USER_CFLAGS) $(UNIT_WRAP) -o $@ $^ $(CMOCKA_LIBS) -lpthread
+
+ABI		:= libwpfile/abi/$(WPFILE_SONAME).abi
+
+abi-run: lib
+	libwpfile/tests/check-abi $(LIB)/$(WPFILE_SO) $(ABI) $(CC)
+
+abi-update: lib
+	libwpfile/tests/check-abi --update $(LIB)/$(WPFILE_SO) $(ABI)
+
+# The same with sanitizers, in a tree of its own.
+ASAN_CFLAGS	:= -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
+		   -fsanitize=address,undefined
+
+asan-run:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan \
+		USER_CFLAGS='$(ASAN_CFLAGS)' unit-tests
+	$(BUILD)/asan/tests/unit/user-unit
 
 $(UNIT)/header-c99.o: libwpfile/include/wpfile.h uapi/linux/wpfile.h
 	@mkdir -p $(@D)

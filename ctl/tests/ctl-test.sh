@@ -5,100 +5,8 @@
 # TAP on stdout.  With "any", a kernel without wpfile is no failure: then only
 # what needs none is tested.
 
-here=$(dirname "$(readlink -f "$0")")
-ctl=$(readlink -f "${1:-build/wpfilectl}")
-dir=$(mktemp -d /tmp/ctl-test.XXXXXX) || exit 1
-chmod 755 "$dir"
+. "${BASH_SOURCE%/*}/common.sh"
 kernel=${2:-wpfile}
-number=0
-failed=0
-helpers=()
-
-cleanup() {
-	kill "${helpers[@]}" 2>/dev/null
-	rm -rf "$dir" "/dev/shm/ctl-test.$$"
-}
-trap cleanup EXIT
-
-# --- TAP ---
-
-# The function of that name is the test: it passes if it returns 0.
-check() {
-	local word=ok
-
-	number=$((number + 1))
-	"$1" >"$dir/log" 2>&1 || word="not ok"
-	echo "$word $number - $1"
-	[ "$word" = ok ] && return
-	failed=$((failed + 1))
-	sed 's/^/# /' "$dir/log"
-}
-
-skip() {
-	number=$((number + 1))
-	echo "ok $number - $1 # SKIP $2"
-}
-
-# status N COMMAND...: the command ends with N.
-status() {
-	local want=$1 got
-
-	shift
-	"$@"
-	got=$?
-	[ $got = "$want" ] && return
-	echo "exit status $got, not $want: $*"
-	return 1
-}
-
-# The same, and what it says is one line that names the command.
-complains() {
-	status "$@" >"$dir/out" 2>"$dir/complaint"
-	local ret=$?
-
-	cat "$dir/out" "$dir/complaint"
-	[ $ret = 0 ] && [ "$(wc -l <"$dir/complaint")" = 1 ] &&
-		grep -q '^wpfilectl: .*: ' "$dir/complaint"
-}
-
-is_json_lines() {
-	[ -s "$1" ] || return
-	while read -r line; do
-		python3 -m json.tool <<<"$line" >/dev/null || return
-	done <"$1"
-}
-
-# --- the process with the memory ---
-
-# Starts it, and sets how to find it; says talks to it.
-start_helper() {
-	coproc HELPER { exec python3 "$here/memory.py"; }
-	pid=$HELPER_PID
-	disown "$pid"
-	helpers+=("$pid")
-	read -r _ fd <&"${HELPER[0]}"
-	by_fd=(--pid "$pid" --fd "$fd")
-	by_map=(--pid "$pid" --map memfd:ctl-test)
-}
-
-says() {
-	local answer
-
-	echo "$*" >&"${HELPER[1]}"
-	read -r answer <&"${HELPER[0]}"
-	[ "$answer" = "done" ]
-}
-
-# until COMMAND...: within ten seconds
-until_true() {
-	local i
-
-	for ((i = 0; i < 100; i++)); do
-		"$@" && return
-		sleep 0.1
-	done
-	return 1
-}
 
 # --- on any kernel ---
 
@@ -150,7 +58,7 @@ memory_of_others_is_4() {
 
 check_json_is_json() {
 	"$ctl" check --json >"$dir/json"
-	is_json_lines "$dir/json"
+	is_json "$dir/json"
 }
 
 a_name_of_two_files_is_refused_with_a_list() {
@@ -228,7 +136,7 @@ summary_tells_pages_and_bytes() {
 	"$ctl" snapshot "${by_fd[@]}" -o "$dir/again" 2>"$dir/err" &&
 	grep -q '^117 pages, 479232 data bytes of 8388608 file bytes, cut ' "$dir/err" &&
 	"$ctl" snapshot --json "${by_fd[@]}" -o "$dir/again" >"$dir/json" &&
-	is_json_lines "$dir/json" &&
+	is_json "$dir/json" &&
 	grep -q '"pages":117' "$dir/json"
 }
 
@@ -286,7 +194,7 @@ track_counts_looks() {
 	grep -q '^3 looks, 0 ranges' "$dir/err"
 }
 
-track_json_is_json_lines() {
+track_json_is_json() {
 	local tracker
 
 	"$ctl" track --json "${by_map[@]}" --interval 0.2 \
@@ -297,7 +205,7 @@ track_json_is_json_lines() {
 	says write 8192 1
 	until_true grep -q '"offset":8192,"length":4096' "$dir/json"
 	kill -TERM $tracker
-	status 0 wait $tracker && is_json_lines "$dir/json"
+	status 0 wait $tracker && is_json "$dir/json"
 }
 
 stat_tells_size_and_monitors() {
@@ -306,7 +214,7 @@ stat_tells_size_and_monitors() {
 	grep -qx 'track-monitors 0' "$dir/stat" &&
 	grep -qx 'capture-monitors 0' "$dir/stat" &&
 	"$ctl" stat --json "${by_map[@]}" >"$dir/json" &&
-	is_json_lines "$dir/json"
+	is_json "$dir/json"
 }
 
 # Ends the helper: the last one.
@@ -336,7 +244,7 @@ output_is_sparse_and_private_and_alone summary_tells_pages_and_bytes
 stream_equals_the_memory snapshot_with_limit_works
 failed_snapshot_leaves_the_old_file what_is_not_shared_memory_is_1
 track_sees_writes_and_ends_at_a_signal track_counts_looks
-track_json_is_json_lines stat_tells_size_and_monitors
+track_json_is_json stat_tells_size_and_monitors
 track_ends_with_the_process_and_looks_once_more)
 
 echo "1..$((${#always[@]} + ${#without[@]} + ${#with[@]}))"

@@ -23,6 +23,16 @@ def make_memfd(name, size):
     return fd
 
 
+def pwrite(fd, offset, pages):
+    """Writes a byte to each page, in a call of its own."""
+    try:
+        for page in range(pages):
+            os.pwrite(fd, b"\xa5", offset + page * PAGE)
+    except PermissionError:
+        return "refused"
+    return "done"
+
+
 def main():
     fd = make_memfd("ctl-test", SIZE)
     for first, pages in ((0, 16), (512, 100), (2047, 1)):
@@ -36,14 +46,17 @@ def main():
     print(f"ready {fd}", flush=True)
     for line in sys.stdin:
         verb, *rest = line.split()
+        answer = "done"
         if verb == "write":
             offset, length = map(int, rest)
             memory[offset:offset + length] = b"\xa5" * length
+        elif verb == "pwrite":
+            answer = pwrite(fd, *map(int, rest))
         elif verb in ("dump", "dump-anonymous"):
             # Reading a hole through a mapping would fill it.
             with open(rest[0], "wb") as file:
                 file.write(os.pread(fd, SIZE, 0) if verb == "dump" else anonymous)
-        print("done", flush=True)
+        print(answer, flush=True)
     del again, twins
 
 

@@ -288,7 +288,10 @@ struct wpfile_mon_info {
 	uint64_t overflows;		/* events dropped */
 };
 
-/* -EBADMSG: the kernel tells it in a way that this library does not know. */
+/*
+ * -EBADMSG: the kernel tells it in a way that this library does not know; -ENOTTY: the
+ * descriptor that it was made from is none of a monitor.
+ */
 int wpfile_mon_info(const struct wpfile_mon *mon,
 		    struct wpfile_mon_info *ret_info);
 
@@ -298,7 +301,8 @@ typedef int (*wpfile_mon_fn)(pid_t pid, int fd, const struct wpfile_mon_info *in
 
 /*
  * Calls @fn for each descriptor of a monitor that process @pid has, or all
- * processes if @pid is 0; a monitor that several have comes several times.
+ * processes if @pid is 0; a monitor that several have comes several times.  A
+ * snapshot is told as one of WPFILE_CAPTURE.
  * Processes that the caller may not trace are left out, unless it is @pid itself
  * (-EACCES).  -ESRCH: no such process.
  */
@@ -336,7 +340,8 @@ const char *wpfile_outcome_name(unsigned int outcome);
 /*
  * A loop hands events of any number of monitors to their callbacks.  It has one
  * descriptor, which is readable when there is something to do, so that it fits
- * into poll(), epoll and the loops of others.  Not for two threads at once.
+ * into poll(), epoll and the loops of others.  Not for two threads at once.  A child
+ * after fork must not use it, other than to free it, before its monitors.
  */
 struct wpfile_loop;
 
@@ -353,14 +358,19 @@ int wpfile_loop_fd(const struct wpfile_loop *loop);	/* lent */
 typedef int (*wpfile_event_fn)(struct wpfile_mon *mon,
 			       const struct wpfile_event *event, void *data);
 
-/* @mon must be removed before it is freed, and becomes O_NONBLOCK.  -EEXIST. */
+/*
+ * @mon must be removed before it is freed, and becomes O_NONBLOCK.  -EEXIST: it is in a
+ * loop already.  What was read and not handed over when it is removed (-ENOENT: it is
+ * not in @loop) comes in the loop that it is added to, or by wpfile_read_events().
+ */
 int wpfile_loop_add(struct wpfile_loop *loop, struct wpfile_mon *mon,
 		    wpfile_event_fn fn, void *data);
 int wpfile_loop_remove(struct wpfile_loop *loop, struct wpfile_mon *mon);
 
 /*
  * Waits for events, for @timeout_ms at the most (0: not, -1: without end), and hands
- * over those that there are.  Returns how many; -EINTR if a signal handler ran.
+ * over those that there are.  Returns how many; -EINTR if a signal handler ran; -EBUSY
+ * in a callback.
  */
 int wpfile_loop_run(struct wpfile_loop *loop, int timeout_ms);
 
@@ -400,7 +410,7 @@ int wpfile_broker_fd(const struct wpfile_broker *broker);
  * Reads events, one message's, of one subscription: @ret_id; otherwise as
  * wpfile_read_events(), with a @timeout_ms as of poll().  What got lost because this
  * subscriber was slow is told by one WPFILE_EVENT_OVERFLOW, whose bytes are how many
- * events.  Returns bytes; -EAGAIN when the time is over; -EPIPE when the daemon is
+ * events; that holds also for what came, unread, during other calls.  Returns bytes; -EAGAIN when the time is over; -EPIPE when the daemon is
  * gone: subscribe anew on another connection, and take it for an overflow.  The
  * buffer holds WPFILE_BROKER_EVENTS bytes at least.
  */

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* The command's parsers. */
+#include <string.h>
+
 #include "ctl.h"
 #include "unit.h"
 
@@ -69,7 +71,73 @@ static void seconds_have_fractions(void **state)
 	assert_false(parse_seconds("99999999999", &ns));
 }
 
+#define PAGE 4096
+
+static void ranges_are_offset_and_length_or_end(void **state)
+{
+	static const struct {
+		const char *text;
+		struct wpfile_range range;
+	} good[] = {
+		{ "0+4096", { 0, 4096 } },
+		{ "4k+1M", { 4096, 1 << 20 } },
+		{ "0x1000+0x2000", { 4096, 8192 } },
+		{ "8k-12k", { 8192, 4096 } },
+		{ "0x0000103000-0x0000104000", { 0x103000, 4096 } },
+		{ "1G-", { 1 << 30, WPFILE_TO_END } },
+		{ "0-9223372036854771712", { 0, 9223372036854771712ULL } },
+	};
+	struct wpfile_range range;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_null(parse_range(good[i].text, PAGE, &range));
+		assert_int_equal(range.offset, good[i].range.offset);
+		assert_int_equal(range.length, good[i].range.length);
+	}
+}
+
+static void what_is_no_range_is_refused_with_the_reason(void **state)
+{
+	static const struct {
+		const char *text, *reason;
+	} bad[] = {
+		{ "", "write" }, { "4096", "write" }, { "+4096", "write" },
+		{ "-4096", "write" }, { "-", "write" }, { "0+", "write" },
+		{ "0x+4k", "write" }, { "0xg+4k", "write" },
+		{ "0x-4k", "write" }, { " 0+4k", "write" }, { "0+4k ", "write" },
+		{ "0+4k+4k", "write" }, { "0-4k-8k", "write" },
+		{ "0x10000000000000000+4k", "write" },
+		{ "000000000000000000000000000+4k", "write" },
+		{ "0+-4096", "write" }, { "0+18446744073709551616", "write" },
+		{ "0+0", "is empty" }, { "4k-4k", "ends where" },
+		{ "8k-4k", "ends where" },
+		{ "0+16777215T", "ends beyond" },
+		{ "4k+9223372036854775807", "ends beyond" },
+		{ "9223372036854775808+4k", "begins beyond" },
+		{ "0xffffffffffffffff-", "begins beyond" },
+		{ "1+4096", "must be" }, { "0+4095", "must be" },
+		{ "0-1", "must be" }, { "1-", "must be" },
+	};
+	struct wpfile_range range = { 7, 7 };
+	const char *reason;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		reason = parse_range(bad[i].text, PAGE, &range);
+		assert_non_null(reason);
+		assert_memory_equal(reason, bad[i].reason,
+				    strlen(bad[i].reason));
+	}
+	assert_int_equal(range.offset, 7);
+	assert_int_equal(range.length, 7);
+}
+
 static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(ranges_are_offset_and_length_or_end),
+	cmocka_unit_test(what_is_no_range_is_refused_with_the_reason),
 	cmocka_unit_test(sizes_have_binary_suffixes),
 	cmocka_unit_test(what_is_no_size_is_refused),
 	cmocka_unit_test(counts_are_digits),
