@@ -12,7 +12,7 @@ FUZZ_CC		?= clang
 FUZZ_CFLAGS	:= -std=gnu11 -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all \
 		   -Wall -Wextra -Werror -Wshadow $(USER_CPPFLAGS) -Ilibwpfile/src -Ictl -Idaemon -Ifuzz
 
-FUZZ_TARGETS	:= event fdinfo maps parse policy wire
+FUZZ_TARGETS	:= event fdinfo maps parse policy range wire
 FUZZ_OF_event	:= $(addprefix libwpfile/src/,event.c backlog.c)
 FUZZ_OF_fdinfo	:= $(addprefix libwpfile/src/,fdinfo.c number.c names.c)
 FUZZ_OF_maps	:= $(addprefix libwpfile/src/,maps.c number.c)
