@@ -22,7 +22,7 @@ static size_t walk(const void *stream, size_t size, int *ret_end)
 		property(++nr <= size / SMALLEST);
 		property((const char *)event == (const char *)stream + from);
 		property((uintptr_t)event % _Alignof(struct wpfile_event) == 0);
-		property(event->length >= SMALLEST);
+		property(event->length >= SMALLEST && event->length % 8 == 0);
 		property(pos == from + event->length);
 		property(pos <= size);
 		free(fuzz_dup(event, event->length));
