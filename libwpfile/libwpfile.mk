@@ -5,7 +5,8 @@
 #   lib			static and shared library, pkg-config file
 #   install-lib		with PREFIX, LIBDIR and DESTDIR
 #   man			manual pages, build/man/
-#   unit-tests		builds build/tests/unit/user-unit, which runs on any host
+#   unit-tests		builds build/tests/unit/user-unit, which runs on any host,
+#			and build/tests/vm/library, which needs the kernel
 #   asan-run		the same with ASan and UBSan, and runs it
 #   abi-run		compares the shared library with abi/, and the comparison with
 #			a library that has lost a symbol
@@ -40,7 +41,9 @@ LIB_FILES	:= $(LIB)/libwpfile.a $(LIB)/$(WPFILE_SO) $(LIB_LINKS) \
 		   $(LIB)/libwpfile.pc
 
 MAN		:= $(BUILD)/man
-MAN_PAGES	:= $(MAN)/libwpfile.3 $(MAN)/ioctl_wpfile.2 $(MAN)/wpfile.7
+LIB_SCD		:= $(wildcard libwpfile/man/*.3.scd)
+LIB_PAGES	:= $(LIB_SCD:libwpfile/man/%.scd=$(MAN)/%)
+MAN_PAGES	:= $(LIB_PAGES) $(MAN)/ioctl_wpfile.2 $(MAN)/wpfile.7
 
 .PHONY: lib install-lib man unit-tests asan-run abi-run abi-update user-force
 
@@ -71,7 +74,7 @@ $(LIB)/libwpfile.pc: libwpfile/libwpfile.pc.in user-force
 
 user-force:
 
-install-lib: lib $(MAN_PAGES)
+install-lib: lib man
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/linux \
 		$(DESTDIR)$(MANDIR)/man2 $(DESTDIR)$(MANDIR)/man3 \
 		$(DESTDIR)$(MANDIR)/man7
@@ -83,18 +86,25 @@ install-lib: lib $(MAN_PAGES)
 	$(INSTALL) -m 644 libwpfile/include/wpfile.h $(DESTDIR)$(INCLUDEDIR)/
 	$(INSTALL) -m 644 uapi/linux/wpfile.h $(DESTDIR)$(INCLUDEDIR)/linux/
 	$(INSTALL) -m 644 $(MAN)/ioctl_wpfile.2 $(DESTDIR)$(MANDIR)/man2/
-	$(INSTALL) -m 644 $(MAN)/libwpfile.3 $(DESTDIR)$(MANDIR)/man3/
+	$(INSTALL) -m 644 $(MAN)/*.3 $(DESTDIR)$(MANDIR)/man3/
 	$(INSTALL) -m 644 $(MAN)/wpfile.7 $(DESTDIR)$(MANDIR)/man7/
 
-man: $(MAN_PAGES)
+man: $(MAN_PAGES) $(MAN)/.aliases
 
-$(MAN)/libwpfile.3: libwpfile/libwpfile.3.scd
+# A page for each function, which is that of its family.
+$(MAN)/.aliases: $(LIB_SCD) libwpfile/man/aliases
+	@mkdir -p $(@D)
+	libwpfile/man/aliases $(@D) $(LIB_SCD) && touch $@
+
+$(LIB_PAGES): $(MAN)/%: libwpfile/man/%.scd
 $(MAN)/ioctl_wpfile.2: man/ioctl_wpfile.2.scd
 $(MAN)/wpfile.7: man/wpfile.7.scd
 
 $(MAN_PAGES):
 	@mkdir -p $(@D)
 	$(SCDOC) <$< >$@.new && mv $@.new $@
+
+VMTEST		:= $(BUILD)/tests/vm
 
 # Unit tests of library and command, in one program.  System calls that only
 # the kernel with wpfile answers are replaced.
@@ -104,13 +114,21 @@ UNIT_OBJ	:= $(UNIT_SRC:libwpfile/tests/%.c=$(UNIT)/%.o)
 UNIT_WRAP	:= -Wl,--wrap=ioctl,--wrap=pread64,--wrap=connect
 CMOCKA_LIBS	 = $(shell $(PKG_CONFIG) --libs cmocka)
 
-unit-tests: $(UNIT)/user-unit $(UNIT)/header-c99.o $(UNIT)/header-c++.o
+unit-tests: $(UNIT)/user-unit $(VMTEST)/library $(UNIT)/header-c99.o \
+	$(UNIT)/header-c++.o
 
 $(UNIT)/%.o: libwpfile/tests/%.c libwpfile/libwpfile.mk
 	$(USER_COMPILE) -Ilibwpfile/src -Ictl -c -o $@ $<
 
 $(UNIT)/user-unit: $(UNIT_OBJ) $(BUILD)/ctl/parse.o $(LIB)/libwpfile.a
 	$(CC) $(USER_CFLAGS) $(UNIT_WRAP) -o $@ $^ $(CMOCKA_LIBS) -lpthread
+
+# The same calls against the kernel, in the VM.
+$(VMTEST)/library.o: libwpfile/tests/vm/library.c libwpfile/libwpfile.mk
+	$(USER_COMPILE) -c -o $@ $<
+
+$(VMTEST)/library: $(VMTEST)/library.o $(LIB)/libwpfile.a
+	$(CC) $(USER_CFLAGS) -o $@ $^ $(CMOCKA_LIBS) -lpthread
 
 ABI		:= libwpfile/abi/$(WPFILE_SONAME).abi
 
@@ -137,4 +155,4 @@ $(UNIT)/header-c++.o: libwpfile/include/wpfile.h uapi/linux/wpfile.h
 	@mkdir -p $(@D)
 	$(CXX) -std=c++11 -Wall -Wextra -Werror -Iuapi -x c++ -c -o $@ $<
 
--include $(LIB_OBJ:.o=.d) $(UNIT_OBJ:.o=.d)
+-include $(LIB_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(VMTEST)/library.d
