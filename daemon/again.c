@@ -13,9 +13,8 @@
 #define MIN_AGAIN_MS	10	/* a timer that does nothing else is no use */
 #define ACCURACY	1000ULL	/* usec */
 
-int watch_protect(struct watch *watch, struct span span)
+int watch_protect(struct watch *watch, struct wpfile_range range)
 {
-	const struct wpfile_range range = span_range(span);
 	struct wpfile_protect args = {
 		.size = sizeof(args),
 		.ranges = (uintptr_t)&range,
@@ -33,7 +32,7 @@ static void protect_again(struct watch *watch)
 	cds_list_for_each_entry(subscriber, &watch->subscribers, siblings) {
 		if (!subscriber->again_ms)
 			continue;
-		err = watch_protect(watch, subscriber->span);
+		err = watch_protect(watch, span_range(subscriber->span));
 		if (!err)
 			continue;
 		/* Next time. */

@@ -133,6 +133,8 @@ int watch_subscribe(struct watches *watches, struct client *client, int file,
 {
 	unsigned int mode = wish->args->flags & WPFILE_SUBSCRIBE_DENY ?
 			    WPFILE_DENY : WPFILE_SYNC;
+	const struct wpfile_range range = { wish->args->offset,
+					    wish->args->length };
 	struct subscriber *subscriber;
 	struct watch *watch;
 	int err;
@@ -152,8 +154,8 @@ int watch_subscribe(struct watches *watches, struct client *client, int file,
 	}
 	CDS_INIT_LIST_HEAD(&subscriber->of_client);
 	put_in(watch, subscriber);
-	/* In the list before: no event is to be missed. */
-	err = watch_protect(watch, subscriber->span);
+	/* In the list before: no event is to be missed.  The kernel checks the range. */
+	err = watch_protect(watch, range);
 	if (!err)
 		err = watch_set_again(watch);
 	if (err) {

@@ -130,7 +130,7 @@ void watch_unsubscribe(struct subscriber *subscriber);
 
 /* again.c: the timer that protects anew, after the subscribers have changed. */
 int watch_set_again(struct watch *watch);
-int watch_protect(struct watch *watch, struct span span);
+int watch_protect(struct watch *watch, struct wpfile_range range);
 
 /* pump.c */
 void *pump_run(void *watches);
