@@ -143,7 +143,5 @@ static int each_of_all(wpfile_mon_fn fn, void *data)
 
 int wpfile_each_mon(pid_t pid, wpfile_mon_fn fn, void *data)
 {
-	if (pid < 0)
-		return -ESRCH;
 	return pid ? each_of_process(pid, fn, data) : each_of_all(fn, data);
 }

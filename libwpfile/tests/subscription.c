@@ -139,13 +139,23 @@ static void kept_events_outlive_the_daemon(void **state)
 	query(2);
 	daemon_events(1, 101, 1, WPFILE_EVENT_STORE);
 	daemon_hang_up();
-	assert_int_equal(wpfile_unsubscribe(*state, 1), -EPIPE);
 	assert_int_equal(read_events(*state, &id), 1);
 	assert_int_equal(read_events(*state, &id), 1);
 	assert_int_equal(events[0].id, 101);
 	assert_int_equal(wpfile_broker_read(*state, events, sizeof(events), -1, &id),
 			 -EPIPE);
 	assert_true(is_ready(*state));
+}
+
+static void a_question_too_late_does_not_hide_events(void **state)
+{
+	uint64_t id;
+
+	daemon_events(1, 100, 1, WPFILE_EVENT_STORE);
+	daemon_hang_up();
+	assert_int_equal(wpfile_unsubscribe(*state, 1), -EPIPE);
+	assert_int_equal(read_events(*state, &id), 1);
+	assert_int_equal(events[0].id, 100);
 }
 
 /* Sends them in portions that fit into the socket, each before an answer. */
@@ -321,6 +331,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(a_buffer_that_is_too_small_is_refused),
 	TEST(events_before_an_answer_are_kept_in_order),
 	TEST(kept_events_outlive_the_daemon),
+	TEST(a_question_too_late_does_not_hide_events),
 	TEST(what_is_not_read_is_told_by_an_overflow),
 	TEST(after_an_overflow_events_are_kept_again),
 	cmocka_unit_test(the_list_of_overflows_is_bounded),
