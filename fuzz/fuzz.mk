@@ -5,40 +5,44 @@
 #   fuzz-build		build/fuzz/NAME, with libFuzzer (clang)
 #   fuzz-replay		build/fuzz/replay/NAME, which runs over files, with whatever CC is
 #
-# A target is fuzz/NAME.c and what it is linked with; ASan and UBSan are in both.
+# A target is fuzz/NAME.c, and takes what it needs from an archive of all that is to be fuzzed.
 
 FUZZ		:= $(BUILD)/fuzz
 FUZZ_CC		?= clang
-FUZZ_CFLAGS	:= -std=gnu11 -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all \
-		   -Wall -Wextra -Werror -Wshadow $(USER_CPPFLAGS) -Ilibwpfile/src -Ictl -Idaemon -Ifuzz
+FUZZ_COMPILE	 = -std=gnu11 -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all \
+		   -Wall -Wextra -Werror -Wshadow $(USER_CPPFLAGS) -Ilibwpfile/src -Ictl -Idaemon -Ifuzz -MMD -MP
+FUZZ_LIBS	 = $(shell $(PKG_CONFIG) --libs inih libcap-ng)
 
 FUZZ_TARGETS	:= event fdinfo maps parse policy range wire
-FUZZ_OF_event	:= $(addprefix libwpfile/src/,event.c backlog.c)
-FUZZ_OF_fdinfo	:= $(addprefix libwpfile/src/,fdinfo.c number.c names.c)
-FUZZ_OF_maps	:= $(addprefix libwpfile/src/,maps.c number.c)
-FUZZ_OF_parse	:= ctl/parse.c
-FUZZ_OF_policy	:= $(addprefix daemon/,config.c policy.c rule.c) ctl/parse.c
-FUZZ_OF_range	:= ctl/parse.c
-FUZZ_OF_wire	:= $(addprefix libwpfile/src/,wire.c event.c backlog.c)
-FUZZ_LIBS_policy := -linih -lcap-ng
+FUZZ_OF		:= $(LIB_SRC) ctl/parse.c $(addprefix daemon/,config.c policy.c rule.c)
 
 FUZZ_PROGRAMS	:= $(FUZZ_TARGETS:%=$(FUZZ)/%)
 FUZZ_REPLAYS	:= $(FUZZ_TARGETS:%=$(FUZZ)/replay/%)
-FUZZ_HEADERS	:= $(wildcard fuzz/*.h libwpfile/include/*.h libwpfile/src/*.h ctl/*.h daemon/*.h uapi/linux/*.h)
 
 .PHONY: fuzz-build fuzz-replay
 
 fuzz-build: $(FUZZ_PROGRAMS)
 fuzz-replay: $(FUZZ_REPLAYS)
 
-define FUZZ_RULES
-$(FUZZ)/$(1): fuzz/$(1).c $(FUZZ_OF_$(1)) $(FUZZ_HEADERS) fuzz/fuzz.mk
-	@mkdir -p $$(@D)
-	$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $$@ $$(filter %.c,$$^) $(FUZZ_LIBS_$(1))
+$(FUZZ)/obj/%.o: %.c fuzz/fuzz.mk
+	@mkdir -p $(@D)
+	@$(FUZZ_CC) $(FUZZ_COMPILE) -fsanitize=fuzzer-no-link -c -o $@ $<
 
-$(FUZZ)/replay/$(1): fuzz/$(1).c $(FUZZ_OF_$(1)) fuzz/replay.c $(FUZZ_HEADERS) fuzz/fuzz.mk
-	@mkdir -p $$(@D)
-	$(CC) $(FUZZ_CFLAGS) -o $$@ $$(filter %.c,$$^) $(FUZZ_LIBS_$(1))
-endef
+$(FUZZ)/replay/obj/%.o: %.c fuzz/fuzz.mk
+	@mkdir -p $(@D)
+	@$(CC) $(FUZZ_COMPILE) -c -o $@ $<
 
-$(foreach target,$(FUZZ_TARGETS),$(eval $(call FUZZ_RULES,$(target))))
+$(FUZZ)/obj/all.a: $(FUZZ_OF:%.c=$(FUZZ)/obj/%.o)
+$(FUZZ)/replay/obj/all.a: $(FUZZ_OF:%.c=$(FUZZ)/replay/obj/%.o)
+
+$(FUZZ)/obj/all.a $(FUZZ)/replay/obj/all.a:
+	@rm -f $@
+	@$(AR) rcs $@ $^
+
+$(FUZZ_PROGRAMS): $(FUZZ)/%: $(FUZZ)/obj/fuzz/%.o $(FUZZ)/obj/all.a
+	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -o $@ $^ $(FUZZ_LIBS)
+
+$(FUZZ_REPLAYS): $(FUZZ)/replay/%: $(FUZZ)/replay/obj/fuzz/%.o $(FUZZ)/replay/obj/fuzz/replay.o $(FUZZ)/replay/obj/all.a
+	$(CC) -fsanitize=address,undefined -o $@ $^ $(FUZZ_LIBS)
+
+-include $(wildcard $(FUZZ)/obj/*/*.d $(FUZZ)/obj/*/*/*.d $(FUZZ)/replay/obj/*/*.d $(FUZZ)/replay/obj/*/*/*.d)
