@@ -6,6 +6,7 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <ini.h>
 
 #include "fuzz.h"
 #include "policy.h"
@@ -111,6 +112,17 @@ static void check_bounds(const struct policy *policy)
 	}
 	property(!policy_check(policy, &complaint) == complete);
 	property(!*complaint.text == complete);
+}
+
+/* libinih would take what follows for another line, and has no redzone for ASan. */
+static void check_lines(const char *text)
+{
+	while (*text) {
+		size_t length = strcspn(text, "\n");
+
+		property(length + 2 < INI_MAX_LINE);
+		text += length + (text[length] == '\n');
+	}
 }
 
 /* --- the same again --- */
@@ -290,6 +302,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_complaint(text);
 	} else {
 		check_bounds(policy);
+		check_lines(text);
 		check_matches(policy);
 		check_again(policy, text, 2);
 		check_beginnings(text);
