@@ -11,8 +11,8 @@ JOBS		?= $(shell nproc)
 
 SUBMAKE		= $(MAKE) --no-print-directory
 
-.PHONY: help deps kernel demo demo-postgres test test-hooks torture selftests cost fuzz fuzz-corpus patches check-asan check-abi \
-	install clean distclean check-style
+.PHONY: help deps kernel demo demo-postgres test test-hooks test-daemon-checks torture torture-daemon selftests cost fuzz fuzz-corpus \
+	patches check-asan check-abi install clean distclean check-style
 .DEFAULT_GOAL	:= help
 .DELETE_ON_ERROR:
 
@@ -24,7 +24,7 @@ help: ## this text
 	@echo 'KERNEL=vm|debug|stock for kernel; ONLY=REGEX, JOBS=N for test; SECONDS=N for fuzz; PREFIX, DESTDIR for install'
 
 deps: ## install the Debian packages that all targets need
-	@scripts/deps build kernel vm man test postgres patches style selftests parsers fuzz
+	@scripts/deps build daemon kernel vm man test postgres patches style selftests fuzz
 
 kernel: ## build the kernel KERNEL in build/kernel-$(KERNEL)
 	@scripts/deps kernel
@@ -42,10 +42,10 @@ demo-postgres: ## the same of PostgreSQL's shared buffers under pgbench
 	@$(SUBMAKE) demo-postgres-run
 
 test: ## all tests; the last line is "N passed, M failed, K skipped"
-	@scripts/deps build kernel vm man test parsers
+	@scripts/deps build daemon kernel vm man test
 	@scripts/kernel-build vm
 	@scripts/kernel-build debug
-	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init lib ctl unit-tests kernel-tests random-test torture-build demo-build \
+	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init lib ctl daemon unit-tests daemon-unit kernel-tests random-test torture-build demo-build \
 		examples fuzz-replay
 	@tests/run --jobs $(JOBS) --only '$(ONLY)'
 
@@ -61,6 +61,16 @@ torture: ## cuts under everything that moves memory, MINUTES on each of debug, r
 	@scripts/kernel-build debug
 	@scripts/kernel-build race
 	@$(SUBMAKE) -j$(JOBS) torture-run
+
+torture-daemon: ## wpfiled, its clients and writers killed at random for MINUTES (10): every event accounted for
+	@scripts/deps build daemon kernel vm
+	@scripts/kernel-build vm
+	@$(SUBMAKE) $(BUILD)/vm/init torture-daemon-run
+
+test-daemon-checks: ## take each check out of wpfiled in turn, and see a test fail
+	@scripts/deps build daemon kernel vm test
+	@scripts/kernel-build vm
+	@$(SUBMAKE) $(BUILD)/vm/init test-daemon-checks-run
 
 selftests: ## the kernel's own mm and memfd tests, on stock and on vm, compared
 	@scripts/deps build kernel vm test selftests
@@ -78,12 +88,12 @@ cost: ## instructions per operation, on a stock kernel and on ours with nothing 
 	@tests/cost/run
 
 fuzz: ## each parser of what others wrote, SECONDS long, by libFuzzer
-	@scripts/deps build parsers fuzz
+	@scripts/deps build daemon fuzz
 	@$(SUBMAKE) -j$(JOBS) fuzz-build
 	@fuzz/run $(SECONDS)
 
 fuzz-corpus: ## the seeds of that, once through, with ASan and UBSan
-	@scripts/deps build parsers
+	@scripts/deps build daemon
 	@$(SUBMAKE) -j$(JOBS) fuzz-replay
 	@fuzz/replay-all
 
@@ -100,8 +110,8 @@ check-abi: ## is the ABI of the library what libwpfile/abi says?
 	@$(SUBMAKE) abi-run
 
 install: ## install library, command, header and manual pages under $(DESTDIR)$(PREFIX)
-	@scripts/deps build man
-	@$(SUBMAKE) install-lib install-ctl
+	@scripts/deps build daemon man
+	@$(SUBMAKE) install-lib install-ctl install-daemon
 
 check-style: ## shellcheck, SPDX lines, checkpatch
 	@scripts/deps kernel patches style

@@ -15,7 +15,7 @@
 
 #define BACKLOG		1024
 #define SECOND_USEC	1000000ULL
-#define MAX_ACCEPTS	10000	/* in a second */
+#define MAX_ACCEPTS	1000	/* in a second */
 
 /* --- making it --- */
 
@@ -59,7 +59,7 @@ static int admit_group(const char *path, const char *group)
 		return 0;
 	entry = getgrnam(group);
 	if (!entry)
-		return -ENOENT;
+		return -EINVAL;
 	if (chown(path, -1, entry->gr_gid) < 0 || chmod(path, 0660) < 0)
 		return -errno;
 	return 0;
@@ -73,10 +73,13 @@ static int bind_at(int fd, const struct sockaddr_un *address, const char *group)
 	if (bind(fd, (const void *)address, sizeof(*address)) < 0)
 		err = -errno;
 	umask(mask);
-	if (!err)
-		err = admit_group(address->sun_path, group);
+	if (err)
+		return err;
+	err = admit_group(address->sun_path, group);
 	if (!err && listen(fd, BACKLOG) < 0)
 		err = -errno;
+	if (err)
+		unlink(address->sun_path);
 	return err;
 }
 
@@ -158,6 +161,8 @@ static void turn_away(struct daemon *daemon)
 	if (fd >= 0)
 		close(fd);
 	daemon->spare = take_spare();
+	if (fd < 0)
+		return;
 	daemon->metrics.connections_refused++;
 	log_say(LOG_ERR, "a client is turned away: no more descriptors; raise "
 		"LimitNOFILE= (ulimit -n), or lower connections in the policy");

@@ -7,11 +7,9 @@ import signal
 import time
 
 import wire
-from harness import (Daemon, Guest, PAGE, Writer, check, collect, equal, main, memory, monitors_of, offsets, test,
-                     wait_until)
+from harness import (ALICE, BOB, Daemon, Guest, PAGE, Writer, check, collect, equal, main, memory, monitors_of,
+                     offsets, test, wait_until)
 from wire import DENIED, OVERFLOW, PASSED, SUBSCRIBE_DENY, refused
-
-ALICE, BOB = 1001, 1002
 
 WATCH = """
 [rule administrators]
@@ -276,7 +274,7 @@ def what_cannot_be_subscribed_to_leaves_nothing_behind():
         equal(refused(client.subscribe, fd, 1, PAGE), "EINVAL")
         equal(refused(client.subscribe, fd, 0, 0), "EINVAL")
         equal(refused(client.subscribe, fd, 0, PAGE, flags=2), "EINVAL")
-        equal(refused(client.subscribe, fd, 0, 1 << 63), "EOVERFLOW")
+        equal(refused(client.subscribe, fd, 1 << 63, PAGE), "EOVERFLOW")
         equal(monitors_of(fd), [0] * 4)
         check("wpfiled_subscriptions 0\n" in client.metrics())
 

@@ -20,13 +20,21 @@ import traceback
 import wire
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PROGRAM = os.path.join(ROOT, "build", "wpfiled")
+PROGRAM = os.environ.get("WPFILED") or os.path.join(ROOT, "build", "wpfiled")
 PAGE = wire.PAGE
 IOC_QUERY, IOC_MONITOR, IOC_PROTECT, IOC_SCAN = 0xBD00, 0xBD01, 0xBD20, 0xBD22
 CLONE_NEWUSER = 0x10000000
 PR_SET_KEEPCAPS = 8
 SYS_CAPSET = 126
 CAPABILITY_VERSION_3 = 0x20080522
+
+ALICE, BOB = 1001, 1002
+OWN = """
+[rule own]
+who = any
+files = own
+modes = track capture snapshot
+"""
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -82,14 +90,15 @@ def main():
 class Daemon:
     """A wpfiled with a policy, a socket and a log of its own."""
 
-    def __init__(self, policy, *, env=None, pass_fds=(), nofile=None, options=(), wait=True, directory=None):
+    def __init__(self, policy, *, env=None, pass_fds=(), nofile=None, options=(), wait=True, directory=None,
+                 before=()):
         self.dir = directory or tempfile.mkdtemp(prefix="wpfiled-", dir="/tmp")
         os.chmod(self.dir, 0o755)
         self.socket = os.path.join(self.dir, "socket")
         self.config = os.path.join(self.dir, "wpfiled.conf")
         self.log_path = os.path.join(self.dir, f"log.{time.monotonic_ns()}")
         self.write_policy(policy)
-        command = [PROGRAM, "--verbose", "--config", self.config, "--socket", self.socket, *options]
+        command = [*before, PROGRAM, "--verbose", "--config", self.config, "--socket", self.socket, *options]
         if nofile:
             command = ["prlimit", f"--nofile={nofile}:{nofile}", *command]
         with open(self.log_path, "wb") as log:

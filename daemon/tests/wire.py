@@ -68,7 +68,9 @@ class Client:
             raise Gone from None
 
     def readable(self, timeout):
-        return bool(select.select([self.sock], [], [], timeout)[0])
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        return bool(poll.poll(timeout * 1000))
 
     def receive(self, timeout=None):
         """(kind, serial, result, body, fds)"""
