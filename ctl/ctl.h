@@ -112,6 +112,7 @@ const char *parse_range(const char *s, uint64_t page_size,
 
 /* report.c: one line on stderr; the return value is the exit code. */
 extern const char *report_verb;
+extern bool report_daemon;	/* it is wpfiled that answers */
 
 const char *error_text(int err);
 

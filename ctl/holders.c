@@ -43,6 +43,14 @@ static int add(pid_t pid, int fd, const struct wpfile_mon_info *info, void *data
 	return 0;
 }
 
+/* There are none in a kernel that does not know of them. */
+static int check_kernel(void)
+{
+	struct wpfile_query query = { .size = sizeof(query) };
+
+	return wpfile_query_system(&query) == -ENOSYS ? -ENOSYS : 0;
+}
+
 int holders_find(const struct filter *filter, struct holders *ret_holders)
 {
 	struct holders holders = {};
@@ -50,6 +58,8 @@ int holders_find(const struct filter *filter, struct holders *ret_holders)
 	int ret;
 
 	ret = wpfile_each_mon(filter->pid, add, &search);
+	if (!ret && !holders.nr)
+		ret = check_kernel();
 	if (ret) {
 		holders_free(&holders);
 		return fail_errno(ret, "cannot look at the monitors");

@@ -37,6 +37,7 @@ static const struct meaning meanings[] = {
 };
 
 const char *report_verb;
+bool report_daemon;
 
 const char *error_text(int err)
 {
@@ -96,21 +97,35 @@ static int which_enotty(void)
 	return wpfile_query_system(&query) == -ENOSYS ? ENOSYS : ENOTTY;
 }
 
+static const struct meaning *meaning_of(int err)
+{
+	static const struct meaning refused = {
+		EACCES, CTL_NOT_PERMITTED,
+		"no rule of wpfiled's policy allows it, see wpfiled.conf(5)"
+	};
+	static const struct meaning unknown = { 0, CTL_FAILED, NULL };
+	size_t i;
+
+	if (report_daemon && err == EACCES)
+		return &refused;
+	for (i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
+		if (meanings[i].err == err)
+			return &meanings[i];
+	return &unknown;
+}
+
 int fail_errno(int err, const char *format, ...)
 {
-	const struct meaning *end = meanings +
-				    sizeof(meanings) / sizeof(meanings[0]);
-	const struct meaning *m;
+	const struct meaning *meaning;
 	va_list ap;
 
 	if (err < 0)
 		err = -err;
 	if (err == ENOTTY)
 		err = which_enotty();
-	for (m = meanings; m < end && m->err != err; m++)
-		;
+	meaning = meaning_of(err);
 	va_start(ap, format);
-	print_line(error_text(err), m < end ? m->hint : NULL, format, ap);
+	print_line(error_text(err), meaning->hint, format, ap);
 	va_end(ap);
-	return m < end ? m->code : CTL_FAILED;
+	return meaning->code;
 }

@@ -127,6 +127,7 @@ static int use_broker(const struct args *args, struct subject *subject)
 	ret = broker_open(args, &subject->broker);
 	if (ret)
 		return ret;
+	report_daemon = true;
 	ret = wpfile_target_use_broker(subject->target, subject->broker);
 	return ret ? fail_errno(ret, "%s", target_name(args, name, sizeof(name))) :
 		     CTL_OK;

@@ -78,6 +78,10 @@ no_kernel_support_is_3() {
 	complains 3 "$ctl" check &&
 	complains 3 "$ctl" stat "${by_fd[@]}" &&
 	complains 3 "$ctl" track "${by_fd[@]}" &&
+	complains 3 "$ctl" watch "${by_fd[@]}" &&
+	complains 3 "$ctl" protect "${by_fd[@]}" -- true &&
+	complains 3 "$ctl" list &&
+	complains 3 "$ctl" metrics &&
 	complains 3 "$ctl" snapshot "${by_fd[@]}" -o "$dir/three" &&
 	[ -z "$(find "$dir" -name '*three*')" ]
 }

@@ -7,11 +7,12 @@
 . "${BASH_SOURCE%/*}/common.sh"
 daemon=$(readlink -f "${2:-build/wpfiled}")
 socket=$dir/socket
+other=/dev/shm/ctl-test.$$
 through=(--daemon="$socket")
 
-# Everybody may do everything, so that it is the command that is tested.
+# Everything may be done to files of root, so that it is the command that is tested.
 start_daemon() {
-	printf '[rule all]\nwho = any\nfiles = any\nmodes = %s\nrelease = yes\n' \
+	printf '[rule all]\nwho = any\nfiles = user:root\nmodes = %s\nrelease = yes\n' \
 		'track capture snapshot sync deny watch' >"$dir/conf"
 	"$daemon" --config "$dir/conf" --socket "$socket" 2>"$dir/daemon" &
 	helpers+=("$!")
@@ -119,6 +120,15 @@ the_metrics_of_the_daemon_are_openmetrics() {
 	complains 2 "$ctl" metrics "${through[@]}" --json
 }
 
+what_policy_refuses_is_4() {
+	head -c 65536 /dev/zero >"$other" && chown 65534 "$other" &&
+	complains 4 "$ctl" watch "${through[@]}" --path "$other" &&
+	grep -q 'policy' "$dir/complaint" &&
+	complains 4 "$ctl" snapshot "${through[@]}" --path "$other" -o "$dir/refused" &&
+	complains 4 setpriv --reuid=65534 --regid=65534 --clear-groups \
+		"$ctl" list "${through[@]}"
+}
+
 watch_says_that_the_daemon_has_gone() {
 	watch
 	until_true subscribed sync &&
@@ -132,7 +142,8 @@ tests=(the_daemon_answers snapshot_through_the_daemon_equals_the_memory
 stat_and_track_work_through_the_daemon
 watch_by_subscription_tells_who_writes_where watch_by_subscription_can_refuse
 protect_works_through_the_daemon release_by_id_ends_a_subscription
-the_metrics_of_the_daemon_are_openmetrics watch_says_that_the_daemon_has_gone)
+the_metrics_of_the_daemon_are_openmetrics what_policy_refuses_is_4
+watch_says_that_the_daemon_has_gone)
 
 [ -x "$daemon" ] || { echo "1..0 # SKIP no $daemon: make daemon"; exit 0; }
 echo "1..${#tests[@]}"

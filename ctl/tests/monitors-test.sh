@@ -36,6 +36,10 @@ fd_of_job() {
 	"$ctl" list --json --pid "$job" | jq '.monitors[0].fd'
 }
 
+denied_by_path() {
+	"$ctl" stat --path "$1" | grep -qx 'deny-monitors 1'
+}
+
 lines() {
 	[ "$(grep -c '' "$dir/out")" -ge "$1" ]
 }
@@ -229,15 +233,17 @@ watch_names_who_writes_where() {
 	started watch --json "${by_fd[@]}"
 	until_true pages sync 2048 &&
 	says pwrite 8192 1 && says write 12288 1 && says pwrite 8192 1 &&
-	until_true lines 2
+	dd if=/dev/zero of="/proc/$pid/fd/$fd" bs=4096 count=1 seek=4 conv=notrunc &&
+	until_true lines 3
 	local ret=$?
 
 	ended INT 0 && [ $ret = 0 ] &&
 	is_json "$dir/out" &&
 	[ "$(jq -c "[.type, .outcome, .offset, .length, .tid == $pid, .uid, .command]" "$dir/out")" = \
 '["write","allowed",8192,4096,true,0,"'"$(cat "/proc/$pid/comm")"'"]
-["store","allowed",12288,4096,true,0,"'"$(cat "/proc/$pid/comm")"'"]' ] &&
-	grep -q '^2 writes allowed, 0 passed, 0 refused, 0 missed' "$dir/err"
+["store","allowed",12288,4096,true,0,"'"$(cat "/proc/$pid/comm")"'"]
+["write","allowed",16384,4096,false,0,"dd"]' ] &&
+	grep -q '^3 writes allowed, 0 passed, 0 refused, 0 missed' "$dir/err"
 }
 
 watch_looks_at_ranges_alone() {
@@ -266,26 +272,28 @@ watch_can_refuse() {
 	grep -q " 0x0000000000 4096 write denied pid $pid tid $pid uid 0 " "$dir/out"
 }
 
-# All that anybody can hold is full: the fifo, the printer, and its pipe.  A write
-# that meets --again is told of twice: the summary says how many events there were.
-a_stdout_that_blocks_holds_up_nobody() {
-	local events
+# A fifo that is full of empty lines, at descriptor 7.
+make_full_fifo() {
+	rm -f "$dir/fifo"
+	mkfifo "$dir/fifo" && exec 7<>"$dir/fifo" &&
+	head -c 65536 /dev/zero | tr '\0' '\n' >&7
+}
 
-	mkfifo "$dir/fifo" && exec 7<>"$dir/fifo" || return
-	"$ctl" watch --json "${by_fd[@]}" --again 0.2 >&7 2>"$dir/err" &
+# The pipe of the printer has less room than these 2048 lines need.
+a_stdout_that_blocks_holds_up_nobody() {
+	make_full_fifo || return
+	"$ctl" watch --json "${by_fd[@]}" >&7 2>"$dir/err" &
 	job=$!
 	helpers+=("$job")
-	until_true pages sync 2048 &&
-	says pwrite 0 2048 && until_true pages sync 2048 && says pwrite 0 2048
+	until_true pages sync 2048 && says pwrite 0 2048
 	local ret=$?
 
 	cat "$dir/fifo" >"$dir/out" 7>&- &
 	exec 7>&-
 	ended INT 0 && [ $ret = 0 ] || return
 	wait
-	events=$(sed 's/ .*//' "$dir/err")
-	[ "$events" -ge 4096 ] &&
-	[ "$(jq -s 'map(.events // 1) | add' "$dir/out")" = "$events" ] &&
+	grep -q '^2048 writes allowed' "$dir/err" &&
+	[ "$(jq -s 'map(.events // 1) | add' "$dir/out")" = 2048 ] &&
 	is_json "$dir/out" '.type == "overflow" and .events > 0'
 }
 
@@ -296,6 +304,44 @@ a_reader_who_has_gone_ends_watch() {
 	until_true pages sync 2048 &&
 	says pwrite 0 1 && until_true lines 1 && says pwrite 4096 1 &&
 	until_true [ -s "$dir/err" ] && ended - 0
+}
+
+# stdout blocks, so that the printer lives on: it has no descriptor of the monitor.
+who_is_killed_leaves_nothing_behind() {
+	make_full_fifo || return
+	"$ctl" watch "${by_fd[@]}" >&7 2>"$dir/err" &
+	job=$!
+	helpers+=("$job")
+	until_true pages sync 2048 && says pwrite 0 1
+	local ret=$?
+
+	kill -KILL "$job"
+	status 137 wait "$job" && [ $ret = 0 ] &&
+	"$ctl" list --json "${by_fd[@]}" >"$dir/list" &&
+	is_json "$dir/list" '.monitors | length == 0'
+	ret=$?
+	exec 7>&-
+	return $ret
+}
+
+# Root is not whom nobody could stop: he is not named, and not held up.
+who_is_not_in_the_domain_passes() {
+	local file="/dev/shm/ctl-test.$$"
+
+	head -c 65536 /dev/zero >"$file" && chown 65534 "$file" &&
+	chmod 600 "$file" || return
+	setpriv --reuid=65534 --regid=65534 --clear-groups \
+		"$ctl" watch --deny --json --path "$file" >"$dir/out" 2>"$dir/err" &
+	job=$!
+	helpers+=("$job")
+	until_true denied_by_path "$file"
+	dd if=/dev/zero of="$file" bs=1 count=1 seek=4096 conv=notrunc
+	local ret=$?
+
+	until_true lines 1
+	ended INT 0 && [ $ret = 0 ] && rm "$file" &&
+	is_json "$dir/out" '.outcome == "passed" and .offset == 4096 and
+		.pid == null and .tid == null and .uid == null and .command == null'
 }
 
 who_is_stopped_holds_up_nobody() {
@@ -356,7 +402,8 @@ release_asks_on_a_terminal_only release_spares_who_holds_up_nobody
 watch_names_who_writes_where watch_looks_at_ranges_alone
 watch_tells_again_of_what_was_protected_again watch_can_refuse
 a_stdout_that_blocks_holds_up_nobody a_reader_who_has_gone_ends_watch
-who_is_stopped_holds_up_nobody wrong_use_changes_nothing
+who_is_stopped_holds_up_nobody who_is_killed_leaves_nothing_behind
+who_is_not_in_the_domain_passes wrong_use_changes_nothing
 who_does_not_own_the_file_is_4 watch_ends_with_the_process)
 
 echo "1..${#tests[@]}"
