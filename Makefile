@@ -6,6 +6,7 @@ BUILD		:= build
 PREFIX		?= /usr/local
 KERNEL		?= vm
 ONLY		?=
+SECONDS		?= 60
 JOBS		?= $(shell nproc)
 
 SUBMAKE		= $(MAKE) --no-print-directory
@@ -19,10 +20,10 @@ help: ## this text
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 18
 	@echo
-	@echo 'KERNEL=vm|debug|stock for kernel; ONLY=REGEX, JOBS=N for test; PREFIX, DESTDIR for install'
+	@echo 'KERNEL=vm|debug|stock for kernel; ONLY=REGEX, JOBS=N for test; SECONDS=N for fuzz; PREFIX, DESTDIR for install'
 
 deps: ## install the Debian packages that all targets need
-	@scripts/deps build daemon kernel vm man test postgres patches style selftests
+	@scripts/deps build daemon kernel vm man test postgres patches style selftests fuzz
 
 kernel: ## build the kernel KERNEL in build/kernel-$(KERNEL)
 	@scripts/deps kernel
@@ -43,7 +44,8 @@ test: ## all tests; the last line is "N passed, M failed, K skipped"
 	@scripts/deps build daemon kernel vm man test
 	@scripts/kernel-build vm
 	@scripts/kernel-build debug
-	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init lib ctl daemon unit-tests daemon-unit kernel-tests random-test torture-build demo-build
+	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init lib ctl daemon unit-tests daemon-unit kernel-tests random-test torture-build demo-build \
+		examples fuzz-replay
 	@tests/run --jobs $(JOBS) --only '$(ONLY)'
 
 test-nightly: ## what is too long for test: every way to write in every mode on debug
@@ -90,6 +92,16 @@ cost: ## instructions per operation, on a stock kernel and on ours with nothing 
 	@$(SUBMAKE) $(BUILD)/vm/init $(BUILD)/tests/cost/cost
 	@tests/cost/run
 
+fuzz: ## each parser of what others wrote, SECONDS long, by libFuzzer
+	@scripts/deps build daemon fuzz
+	@$(SUBMAKE) -j$(JOBS) fuzz-build
+	@fuzz/run $(SECONDS)
+
+fuzz-corpus: ## the seeds of that, once through, with ASan and UBSan
+	@scripts/deps build daemon
+	@$(SUBMAKE) -j$(JOBS) fuzz-replay
+	@fuzz/replay-all
+
 patches: ## write the kernel change as a mailable series to build/patches
 	@scripts/deps kernel patches
 	@scripts/patches
@@ -135,5 +147,5 @@ $(BUILD)/vm/init: tests/vm/init.c
 	@mkdir -p $(@D)
 	@$(CC) -O2 -Wall -Wextra -Werror -static -o $@.$$$$ $< && mv $@.$$$$ $@
 
--include libwpfile/libwpfile.mk ctl/ctl.mk daemon/daemon.mk python/python.mk packaging/packaging.mk tests/kernel/kernel-tests.mk \
-	tests/demo/demo.mk tests/random/random.mk tests/torture/torture.mk tests/cost/cost.mk
+-include libwpfile/libwpfile.mk ctl/ctl.mk daemon/daemon.mk python/python.mk packaging/packaging.mk examples/examples.mk \
+	fuzz/fuzz.mk tests/kernel/kernel-tests.mk tests/demo/demo.mk tests/random/random.mk tests/torture/torture.mk tests/cost/cost.mk

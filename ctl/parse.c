@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Numbers and ranges as people write them; strtoull() takes signs and blanks. */
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,8 +62,8 @@ bool parse_size(const char *s, uint64_t *ret_bytes)
 /* As people write them, or in hexadecimal, as this command prints them. */
 static bool parse_offset(const char *s, size_t len, uint64_t *ret_bytes)
 {
+	static const char hex[] = "0123456789abcdefABCDEF";
 	char text[24];
-	char *rest;
 
 	if (!len || len >= sizeof(text))
 		return false;
@@ -72,10 +71,11 @@ static bool parse_offset(const char *s, size_t len, uint64_t *ret_bytes)
 	text[len] = '\0';
 	if (text[0] != '0' || text[1] != 'x')
 		return parse_size(text, ret_bytes);
-	if (!isxdigit((unsigned char)text[2]) || len > strlen("0x") + 16)
+	/* strtoull() would take another 0x. */
+	if (len < 3 || len > 2 + 16 || 2 + strspn(text + 2, hex) != len)
 		return false;
-	*ret_bytes = strtoull(text + 2, &rest, 16);
-	return !*rest;
+	*ret_bytes = strtoull(text + 2, NULL, 16);
+	return true;
 }
 
 /* What is wrong with it, or NULL. */

@@ -31,7 +31,8 @@ static bool parse_line(const char *line, struct wpfile_map *map, bool *shared)
 	if (!(s = wpfile_expect(parse_hex(s + 5, &map->offset), ' ')) ||
 	    !(s = wpfile_expect(parse_hex(s, &major), ':')) ||
 	    !(s = wpfile_expect(parse_hex(s, &minor), ' ')) ||
-	    !(s = wpfile_parse_number(s, 10, &map->inode)))
+	    !(s = wpfile_parse_number(s, 10, &map->inode)) ||
+	    major > UINT32_MAX || minor > UINT32_MAX)
 		return false;
 	map->dev_major = major;
 	map->dev_minor = minor;
