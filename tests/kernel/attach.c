@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -270,6 +271,108 @@ TEST_F(files, only_who_made_the_monitor_attaches)
 	area_free(&other);
 }
 
+/* --- the capabilities of who attaches --- */
+
+#define MADE_WITH (CAP_BIT(CAP_KILL) | CAP_BIT(CAP_CHOWN))
+#define USER_WITH(_permitted, _effective)                                      \
+	{ .uid = 4001, .euid = 4001, .gid = 4001, .egid = 4001,                \
+	  .permitted = (_permitted), .effective = (_effective) }
+
+static const struct who maker = USER_WITH(MADE_WITH, 0);
+
+/* clang-format off */
+FIXTURE(caps) {
+	struct area area[2];
+	struct worker maker;
+	int monitor;
+};
+
+FIXTURE_VARIANT(caps) {
+	struct who who;
+	bool attaches;
+};
+
+FIXTURE_VARIANT_ADD(caps, the_same) {
+	.who = USER_WITH(MADE_WITH, 0), .attaches = true };
+FIXTURE_VARIANT_ADD(caps, the_same_in_effect) {
+	.who = USER_WITH(MADE_WITH, MADE_WITH), .attaches = true };
+FIXTURE_VARIANT_ADD(caps, one_fewer) {
+	.who = USER_WITH(CAP_BIT(CAP_KILL), 0) };
+FIXTURE_VARIANT_ADD(caps, none) {
+	.who = USER_WITH(0, 0) };
+FIXTURE_VARIANT_ADD(caps, one_more) {
+	.who = USER_WITH(MADE_WITH | CAP_BIT(CAP_NET_RAW), 0) };
+FIXTURE_VARIANT_ADD(caps, others) {
+	.who = USER_WITH(CAP_BIT(CAP_KILL) | CAP_BIT(CAP_NET_RAW), 0) };
+/* clang-format on */
+
+static long make_as(void *argument, long fd)
+{
+	return who_become(argument, -1) ?: wp_monitor(fd, WPFILE_CAPTURE);
+}
+
+FIXTURE_SETUP(caps)
+{
+	long fd;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, area_make_filled(&self->area[i], MEMFD, SIZE));
+		ASSERT_EQ(0, fchown(self->area[i].fd, maker.uid, maker.gid));
+	}
+	ASSERT_EQ(0, worker_start(&self->maker));
+	fd = worker_call(&self->maker, make_as, (void *)&maker,
+			 self->area[0].fd);
+	ASSERT_LE(0, fd);
+	self->monitor = worker_take_fd(&self->maker, fd);
+	ASSERT_LE(0, self->monitor);
+}
+
+FIXTURE_TEARDOWN(caps)
+{
+	int i;
+
+	close(self->monitor);
+	worker_stop(&self->maker);
+	for (i = 0; i < 2; i++)
+		area_free(&self->area[i]);
+}
+
+static long attach_as(void *argument, long value)
+{
+	FIXTURE_DATA(caps) *self = argument;
+
+	(void)value;
+	return attach_fd(self->monitor, self->area[1].fd, 0);
+}
+
+static long become(void *argument, long value)
+{
+	(void)value;
+	return who_become(argument, -1);
+}
+
+/* His memory, his domain: who has the descriptor does not borrow them. */
+TEST_F(caps, are_those_of_who_made_the_monitor)
+{
+	struct worker other;
+	long ret;
+
+	ASSERT_EQ(0, worker_start(&other));
+	ASSERT_EQ(0, worker_call(&other, become, (void *)&variant->who, 0));
+	ret = worker_call(&other, attach_as, self, 0);
+	if (variant->attaches) {
+		EXPECT_LE(0, ret);
+	} else {
+		EXPECT_EQ(-EPERM, ret);
+	}
+	EXPECT_EQ(variant->attaches,
+		  wp_count(self->area[1].fd, WPFILE_CAPTURE));
+	worker_stop(&other);
+}
+
+/* --- how many --- */
+
 TEST(a_monitor_has_so_many_files_and_no_more)
 {
 	struct wpfile_query query;
@@ -288,6 +391,31 @@ TEST(a_monitor_has_so_many_files_and_no_more)
 	fd = memfd_create("wpfile", MFD_CLOEXEC);
 	EXPECT_EQ(-EBUSY, attach_fd(monitor, fd, 0));
 	EXPECT_EQ(0, wp_count(fd, WPFILE_TRACK));
+}
+
+/* Their locks are held at one time. */
+TEST(one_call_protects_as_many_files_as_there_may_be)
+{
+	struct wpfile_query query;
+	int fds[64], monitors[64];
+	unsigned int i, nr;
+
+	fds[0] = memfd_create("wpfile", MFD_CLOEXEC);
+	ASSERT_EQ(0, wp_query(fds[0], &query));
+	nr = query.ret_max_files;
+	ASSERT_GE(ARRAY_SIZE(fds), nr);
+	for (i = 0; i < nr; i++) {
+		fds[i] = memfd_create("wpfile", MFD_CLOEXEC);
+		ASSERT_EQ(1, pwrite(fds[i], "o", 1, 0));
+		monitors[i] = i ? attach_fd(monitors[0], fds[i], i) :
+				  deny_monitor(fds[0], 0);
+		ASSERT_LE(0, monitors[i]);
+	}
+	ASSERT_EQ(0, protect_all_files(monitors[nr / 2]));
+	for (i = 0; i < nr; i++) {
+		EXPECT_EQ(-EPERM, try_write(fds[i], 'n', 0));
+		EXPECT_STREQ("", unprotected(monitors[i]));
+	}
 }
 
 TEST(capture_limit_is_for_all_files_together)
@@ -415,6 +543,117 @@ TEST_F_TIMEOUT(cut, there_is_one_instant_for_all_files, 300)
 TEST_F_TIMEOUT(cut, file_by_file_there_is_none, 300)
 {
 	EXPECT_LT(0, inversions(self->monitor, 500, false));
+}
+
+/* --- two that protect the same files --- */
+
+#define ROUNDS 100	/* of each, while the other goes on */
+#define GENEROUS 100	/* seconds */
+
+/* Shared by all. */
+struct progress {
+	_Atomic unsigned long rounds[2], failed, stores, writes;
+};
+
+static void protect_for_ever(struct area *area, struct progress *progress,
+			     int nr)
+{
+	int monitor = area_monitor(&area[nr ? FILES - 1 : 0], WPFILE_CAPTURE);
+	int i;
+
+	for (i = 1; i < FILES; i++)
+		if (attach_fd(monitor, area[nr ? FILES - 1 - i : i].fd, i) < 0)
+			progress->failed++;
+	while (!progress->failed) {
+		if (protect_all_files(monitor))
+			progress->failed++;
+		progress->rounds[nr]++;
+	}
+}
+
+static void write_for_ever(struct area *area, struct progress *progress,
+			   int nr)
+{
+	size_t n;
+
+	for (n = 0;; n++) {
+		if (nr) {
+			progress->writes++;
+			if (write_page(&area[n % FILES], 5))
+				progress->failed++;
+			continue;
+		}
+		progress->stores++;
+		area[n % FILES].map[n % 4 * PAGE] = n;
+	}
+}
+
+/* clang-format off */
+FIXTURE(both) {
+	struct area area[FILES];
+	struct progress *progress;
+	pid_t pids[4];
+};
+/* clang-format on */
+
+FIXTURE_SETUP(both)
+{
+	int i;
+
+	self->progress = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->progress);
+	for (i = 0; i < FILES; i++)
+		ASSERT_EQ(0, area_make_filled(&self->area[i], MEMFD, SIZE));
+	for (i = 0; i < 4; i++) {
+		self->pids[i] = fork();
+		ASSERT_LE(0, self->pids[i]);
+		if (self->pids[i])
+			continue;
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(i < 2 ? protect_for_ever : write_for_ever)(
+			self->area, self->progress, i % 2);
+		_exit(1);
+	}
+}
+
+/* Nobody waits for them: should they be stuck, the test goes on. */
+FIXTURE_TEARDOWN(both)
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		kill(self->pids[i], SIGKILL);
+	for (i = 0; i < FILES; i++)
+		area_free(&self->area[i]);
+}
+
+static bool both_have_done(struct progress *progress, unsigned long rounds)
+{
+	return progress->rounds[0] >= rounds && progress->rounds[1] >= rounds;
+}
+
+/* Neither stops the other, nor those who write. */
+TEST_F(both, make_progress_in_whatever_order_they_attached)
+{
+	struct progress *progress = self->progress;
+	uint64_t end = now_ns() + GENEROUS * 1000000000ULL;
+	unsigned long stores, writes;
+
+	while (!both_have_done(progress, 1) && now_ns() < end)
+		sleep_ms(1);
+	stores = progress->stores;
+	writes = progress->writes;
+	while (!both_have_done(progress, ROUNDS) && !progress->failed &&
+	       now_ns() < end)
+		sleep_ms(10);
+	TH_LOG("%lu and %lu rounds, %lu stores, %lu writes",
+	       progress->rounds[0], progress->rounds[1],
+	       progress->stores - stores, progress->writes - writes);
+	EXPECT_EQ(0, progress->failed);
+	EXPECT_TRUE(both_have_done(progress, ROUNDS));
+	EXPECT_LT(stores + FILES, progress->stores);
+	EXPECT_LT(writes + FILES, progress->writes);
 }
 
 TEST_HARNESS_MAIN

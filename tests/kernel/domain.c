@@ -50,6 +50,7 @@ struct party {
 	bool joins_before_exec;
 	bool makes_dumpable;	/* after it has executed the program */
 	bool is_gone;		/* when the writer writes */
+	bool in_pidns;		/* a child of that of the test */
 };
 
 #define USER(_id) .who = WHO_USER(_id)
@@ -225,6 +226,22 @@ ROW(ptrace_in_userns_outside, false,                                           \
     PARTY(USER_WITH(ALICE, PTRACE, PTRACE), .ns = NS_OF_ALICE),                \
     "user A with CAP_SYS_PTRACE in a user namespace",                          \
     PARTY(USER(BOB)), "user B, outside")                                       \
+ROW(creator_in_pidns, false,                                                   \
+    PARTY(USER(ALICE), .in_pidns = true), "user A, in a pid namespace",        \
+    PARTY(USER(ALICE)), "user A, outside")                                     \
+ROW(writer_in_pidns, true,                                                     \
+    PARTY(USER(ALICE)), "user A",                                              \
+    PARTY(USER(ALICE), .in_pidns = true), "user A, in a child pid namespace")  \
+ROW(in_two_pidns, false,                                                       \
+    PARTY(USER(ALICE), .in_pidns = true), "user A, in a pid namespace",        \
+    PARTY(USER(ALICE), .in_pidns = true), "user A, in another one")            \
+ROW(ptrace_in_pidns, false,                                                    \
+    PARTY(USER_WITH(ALICE, PTRACE, PTRACE), .in_pidns = true),                 \
+    "user A with CAP_SYS_PTRACE, in a pid namespace",                          \
+    PARTY(USER(BOB)), "user B, outside")                                       \
+ROW(joined_in_pidns, true,                                                     \
+    PARTY(USER(ALICE), .in_pidns = true), "user A, in a pid namespace",        \
+    PARTY(USER(BOB), .joins = true), "user B, outside, has joined")            \
 ROW(root_watches, true,                                                        \
     PARTY(USER(0)), "root",                                                    \
     PARTY(USER(BOB)), "user B")
@@ -466,6 +483,23 @@ static void expect_is(struct __test_metadata *const _metadata,
 	ASSERT_EQ(status.st_ino, writer->userns);
 }
 
+/* Who is forked before leave_pidns() is the first of a pid namespace. */
+static int enter_pidns(const struct party *party)
+{
+	return party->in_pidns && unshare(CLONE_NEWPID) ? -errno : 0;
+}
+
+static int leave_pidns(void)
+{
+	int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC), ret;
+
+	if (own < 0)
+		return -errno;
+	ret = setns(own, CLONE_NEWPID) ? -errno : 0;
+	close(own);
+	return ret;
+}
+
 static void start_writer(struct __test_metadata *const _metadata,
 			 FIXTURE_DATA(domain) *self,
 			 const struct party *party)
@@ -475,6 +509,7 @@ static void start_writer(struct __test_metadata *const _metadata,
 	ASSERT_EQ(0, program_make(party->program));
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
 				sockets));
+	ASSERT_EQ(0, enter_pidns(party));
 	self->writer = fork();
 	ASSERT_LE(0, self->writer);
 	if (!self->writer) {
@@ -482,10 +517,12 @@ static void start_writer(struct __test_metadata *const _metadata,
 		_exit(writer_process(self->area.fd, sockets[1], party,
 				     self->ns[party->ns]));
 	}
+	ASSERT_EQ(0, leave_pidns());
 	close(sockets[1]);
 	self->socket = sockets[0];
 	ASSERT_TRUE(get_answer(self->socket, &self->ready, PATIENCE));
 	ASSERT_EQ(0, self->ready.result);
+	ASSERT_EQ(party->in_pidns ? 1 : self->writer, self->ready.pid);
 	expect_is(_metadata, &self->ready, party, self->ns[party->ns]);
 }
 
@@ -496,7 +533,9 @@ static void start_creator(struct __test_metadata *const _metadata,
 	struct creation creation = { &self->area, party, self->ns[party->ns] };
 	long fd;
 
+	ASSERT_EQ(0, enter_pidns(party));
 	ASSERT_EQ(0, worker_start(&self->creator));
+	ASSERT_EQ(0, leave_pidns());
 	fd = worker_call(&self->creator, create, &creation, mode);
 	ASSERT_LE(0, fd);
 	self->monitor = worker_take_fd(&self->creator, fd);
@@ -565,8 +604,8 @@ static void expect_writer_told(struct __test_metadata *const _metadata,
 			       FIXTURE_DATA(domain) *self,
 			       const struct wpfile_event *event)
 {
-	EXPECT_EQ((__u32)self->ready.pid, event->tid);
-	EXPECT_EQ((__u32)self->ready.pid, event->tgid);
+	EXPECT_EQ((__u32)self->writer, event->tid);
+	EXPECT_EQ((__u32)self->writer, event->tgid);
 	if (self->ready.uid == self->ready.euid)
 		EXPECT_EQ((__u32)self->ready.uid, event->uid);
 }

@@ -5,9 +5,11 @@
  */
 #include "harness.h"
 #include "wait.h"
+#include "who.h"
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -477,9 +479,12 @@ TEST_F(sync, answers_to_nobody_are_enoent)
 	int other;
 
 	EXPECT_EQ(-ENOENT, wp_resolve(self->monitor, 0, WPFILE_ALLOW));
+	EXPECT_EQ(-ENOENT, wp_resolve(self->monitor, 0, WPFILE_FAIL));
 	EXPECT_EQ(-ENOENT, wp_resolve(self->monitor, ~0ULL, WPFILE_FAIL));
 	begin_store(&self->writers[0], &self->area, 3);
 	ASSERT_EQ(0, event_expect(self->monitor, &event, WPFILE_WAITING, 3));
+	EXPECT_EQ(-ENOENT, wp_resolve(self->monitor, 0, WPFILE_ALLOW));
+	EXPECT_EQ(-ENOENT, wp_resolve(self->monitor, 0, WPFILE_FAIL));
 	EXPECT_EQ(-ENOENT, wp_resolve(self->monitor, event.id + 1,
 					WPFILE_ALLOW));
 	other = sync_monitor(&self->area, (struct wpfile_monitor){});
@@ -613,6 +618,185 @@ TEST_F(sync, killed_holder_releases_all)
 	EXPECT_EQ(1, wp_wait_count(self->area.fd, WPFILE_SYNC, 1, SOON));
 }
 
+/* --- behind the end --- */
+
+/*
+ * A writer of a hole, behind which the file is cut off: a hole has no content, so
+ * nobody was asked.  He waits for a page that no PROTECT protects any more.
+ */
+FIXTURE(behind) {
+	struct area area;
+	int monitor;
+	struct worker writers[2];
+};
+
+FIXTURE_SETUP(behind)
+{
+	int i;
+
+	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE));
+	ASSERT_EQ(0, ftruncate(self->area.fd, PAGES / 2 * PAGE));
+	ASSERT_EQ(0, ftruncate(self->area.fd, PAGES * PAGE));
+	memset(self->area.before + PAGES / 2 * PAGE, 0, PAGES / 2 * PAGE);
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, worker_start(&self->writers[i]));
+	self->monitor = sync_protect(&self->area);
+	ASSERT_LE(0, self->monitor);
+}
+
+FIXTURE_TEARDOWN(behind)
+{
+	close(self->monitor);
+	worker_stop(&self->writers[0]);
+	worker_stop(&self->writers[1]);
+	area_free(&self->area);
+}
+
+static long do_truncate(void *argument, long pages)
+{
+	struct area *area = argument;
+
+	return ftruncate(area->fd, pages * PAGE) ? -errno : 0;
+}
+
+static void goes_on_behind_the_end(struct __test_metadata *const _metadata,
+				   FIXTURE_DATA(behind) *self, worker_fn fn,
+				   long result)
+{
+	struct wpfile_event first, second;
+	const size_t page = PAGES - 4;
+
+	worker_begin(&self->writers[0], fn, &self->area, page);
+	ASSERT_EQ(0, event_expect(self->monitor, &first, WPFILE_WAITING, page));
+	worker_begin(&self->writers[1], do_truncate, &self->area, PAGES / 2);
+	ASSERT_EQ(0, worker_result(&self->writers[1]));
+	EXPECT_FALSE(worker_has_ended(&self->writers[0], MOMENT));
+	EXPECT_EQ(1, fdinfo_number(self->monitor, "waiting_pages:"));
+
+	/* SOON is less than the limit of the wait. */
+	ASSERT_EQ(0, wp_protect(self->monitor, 0, WPFILE_TO_END));
+	EXPECT_EQ(result, worker_result(&self->writers[0]));
+	EXPECT_EQ(0, fdinfo_number(self->monitor, "waiting_pages:"));
+	EXPECT_EQ(-ENOENT, sync_allow(self->monitor, &first));
+
+	/* Nothing is left of it when there is such a page again. */
+	ASSERT_EQ(0, ftruncate(self->area.fd, PAGES * PAGE));
+	ASSERT_EQ(0, wp_protect(self->monitor, 0, WPFILE_TO_END));
+	worker_begin(&self->writers[1], fn, &self->area, page);
+	ASSERT_EQ(0, event_expect(self->monitor, &second, WPFILE_WAITING,
+				  page));
+	EXPECT_NE(first.id, second.id);
+	EXPECT_FALSE(worker_has_ended(&self->writers[1], MOMENT));
+	EXPECT_EQ(0, sync_allow(self->monitor, &second));
+	EXPECT_LE(0, worker_result(&self->writers[1]));
+}
+
+/* There is no such page: SIGBUS. */
+TEST_F(behind, a_store_goes_on_with_the_next_protect)
+{
+	goes_on_behind_the_end(_metadata, self, do_store_or_fault, -EPROTO);
+}
+
+TEST_F(behind, a_call_goes_on_with_the_next_protect)
+{
+	goes_on_behind_the_end(_metadata, self, do_pwrite, 1);
+}
+
+/* --- references --- */
+
+/* Pages that PROTECT of all counts as pinned; or -errno. */
+static long pinned(int monitor)
+{
+	int ret = wp_protect(monitor, 0, WPFILE_TO_END);
+
+	return ret ?: fdinfo_number(monitor, "pinned_pages:");
+}
+
+/*
+ * From now on pages are looked at one by one, since the kernel has stored to one
+ * for a task; a page in a pipe is then one with a reference too many.
+ */
+static void expect_pins_are_counted(struct __test_metadata *const _metadata,
+				    struct area *area, int monitor, long pages)
+{
+	struct iovec page = { area->map + 5 * PAGE, PAGE };
+	int fds[2];
+
+	ASSERT_EQ(1, do_pass(area, 0));
+	EXPECT_EQ(0, pinned(monitor));
+	ASSERT_EQ(0, pipe(fds));
+	ASSERT_EQ((ssize_t)PAGE, vmsplice(fds[1], &page, 1, 0));
+	ASSERT_EQ(pages, pinned(monitor));
+	close(fds[0]);
+	close(fds[1]);
+	ASSERT_EQ(0, pinned(monitor));
+}
+
+/* clang-format off */
+FIXTURE(present) {
+	struct area area;
+	int monitor, capture;
+	struct worker writer;
+};
+
+FIXTURE_VARIANT(present) {
+	bool huge;
+};
+
+FIXTURE_VARIANT_ADD(present, page) { .huge = false };
+FIXTURE_VARIANT_ADD(present, part_of_a_huge_page) { .huge = true };
+/* clang-format on */
+
+FIXTURE_SETUP(present)
+{
+	struct area *area = &self->area;
+
+	ASSERT_EQ(0, area_make_filled(area, variant->huge ? TMPFS_HUGE : MEMFD,
+				      variant->huge ? HUGE : PAGES * PAGE));
+	area_touch(area);
+	if (variant->huge) {
+		SKIP_UNLESS(area_is_huge(area), "got no huge page");
+		/* To where its entries are those of small pages. */
+		ASSERT_EQ(0, area_move(area, 1));
+		area_touch(area);
+		ASSERT_FALSE(area_is_huge(area));
+	}
+	self->capture = area_monitor(area, WPFILE_CAPTURE);
+	ASSERT_LE(0, self->capture);
+	expect_pins_are_counted(_metadata, area, self->capture,
+				variant->huge ? HUGE_PAGES : 1);
+	area_touch(area);
+	ASSERT_EQ(0, worker_start_thread(&self->writer));
+	self->monitor = sync_protect(area);
+	ASSERT_LE(0, self->monitor);
+}
+
+FIXTURE_TEARDOWN(present)
+{
+	close(self->monitor);
+	close(self->capture);
+	worker_stop(&self->writer);
+	area_free(&self->area);
+}
+
+/* N of those who wait must not look like N pins, nor keep N pages in their place. */
+TEST_F(present, waiting_writer_holds_no_reference)
+{
+	struct wpfile_event event;
+
+	ASSERT_TRUE(is_mapped(self->area.map + 3 * PAGE));
+	begin_store(&self->writer, &self->area, 3);
+	ASSERT_EQ(0, event_expect(self->monitor, &event, WPFILE_WAITING, 3));
+	ASSERT_TRUE(waits_in_store(&self->writer));
+	ASSERT_TRUE(is_mapped(self->area.map + 3 * PAGE));
+	EXPECT_EQ(0, pinned(self->capture));
+	EXPECT_FALSE(worker_has_ended(&self->writer, 0));
+	EXPECT_EQ(0, sync_allow(self->monitor, &event));
+	EXPECT_EQ(0, worker_result(&self->writer));
+	EXPECT_EQ('S', byte_of(self->area.fd, 3));
+	EXPECT_EQ(0, pinned(self->capture));
+}
+
 /* --- content --- */
 
 TEST_F(sync, pread_gives_the_content_at_protect)
@@ -703,6 +887,91 @@ TEST_F(sync, pwrite_of_the_handler_stays_within_the_file)
 	ASSERT_EQ(0, fstat(self->area.fd, &status));
 	EXPECT_EQ((off_t)self->area.size, status.st_size);
 	EXPECT_EQ('x', byte_of(self->area.fd, PAGES - 1));
+}
+
+/* What write() does besides. */
+
+static const struct who owner = WHO_USER(4001);
+
+static mode_t mode_of(const struct area *area)
+{
+	struct stat status;
+
+	return fstat(area->fd, &status) ? 0 : status.st_mode & 07777;
+}
+
+/* By the owner, who has no capabilities; what the call returned. */
+static long write_as_handler(void *argument, long mode)
+{
+	struct area *area = argument;
+	int monitor, ret;
+	ssize_t done;
+
+	ret = who_become(&owner, -1);
+	if (ret)
+		return ret;
+	monitor = area_protect(area, mode);
+	if (monitor < 0)
+		return monitor;
+	done = pwrite(monitor, "h", 1, area->size);
+	if (done >= 0 || errno != EINVAL || mode_of(area) != 04755)
+		return -EPROTO;
+	done = pwrite(monitor, "h", 1, 3 * PAGE + DATA);
+	return done < 0 ? -errno : done;
+}
+
+TEST(pwrite_of_the_handler_takes_setuid_away)
+{
+	static const __u32 modes[] = { WPFILE_SYNC, WPFILE_DENY };
+	struct worker handler;
+	struct area area;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(modes); i++) {
+		ASSERT_EQ(0, area_make_filled(&area, TMPFS, PAGES * PAGE));
+		ASSERT_EQ(0, fchown(area.fd, owner.uid, owner.gid));
+		ASSERT_EQ(0, fchmod(area.fd, 04755));
+		ASSERT_EQ(04755, mode_of(&area));
+		ASSERT_EQ(0, worker_start(&handler));
+		EXPECT_EQ(1, worker_call(&handler, write_as_handler, &area,
+					 modes[i]));
+		EXPECT_EQ('h', byte_of(area.fd, 3));
+		EXPECT_EQ(0755, mode_of(&area));
+		worker_stop(&handler);
+		area_free(&area);
+	}
+}
+
+/* The events since the last call, together. */
+static uint32_t inotify_seen(int inotify)
+{
+	struct inotify_event event;
+	uint32_t mask = 0;
+
+	while (read(inotify, &event, sizeof(event)) == sizeof(event))
+		mask |= event.mask;
+	return mask;
+}
+
+TEST(pwrite_of_the_handler_is_told_by_inotify)
+{
+	int inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), monitor;
+	struct area area;
+	char path[32];
+
+	SKIP_UNLESS(inotify >= 0, "no inotify: %s", strerror(errno));
+	ASSERT_EQ(0, area_make_filled(&area, TMPFS, PAGES * PAGE));
+	monitor = sync_protect(&area);
+	ASSERT_LE(0, monitor);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", area.fd);
+	ASSERT_LE(0, inotify_add_watch(inotify, path, IN_MODIFY));
+	EXPECT_EQ(-1, pwrite(monitor, "h", 1, area.size));
+	EXPECT_EQ(0, inotify_seen(inotify));
+	ASSERT_EQ(1, pwrite(monitor, "h", 1, 3 * PAGE + DATA));
+	EXPECT_EQ(IN_MODIFY, inotify_seen(inotify));
+	close(monitor);
+	close(inotify);
+	area_free(&area);
 }
 
 /* --- other monitors --- */

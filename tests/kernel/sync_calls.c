@@ -648,6 +648,87 @@ TEST_F(calls, madvise_remove_is_noticed)
 	handler_free(&handler);
 }
 
+/* --- discards of many pages --- */
+
+#define FEW 128
+#define MANY 2048
+
+static long cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return ts.tv_sec * 1000000000L + ts.tv_nsec;
+}
+
+/* The time that the caller was on a CPU for it. */
+static long discard_file(void *argument, long truncates)
+{
+	struct area *area = argument;
+	long start = cpu_ns(), ret;
+
+	ret = truncates ? ftruncate(area->fd, 0) :
+			  fallocate(area->fd,
+				    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				    0, area->size);
+	return ret ? -errno : cpu_ns() - start;
+}
+
+/* Time for each of its pages, of which all are asked for, once, in order. */
+static long discard_ns(struct __test_metadata *const _metadata, size_t pages,
+		       bool truncates)
+{
+	struct wpfile_event event;
+	struct worker writer;
+	struct stat status;
+	struct area area;
+	int monitor;
+	size_t page;
+	long ns;
+
+	ASSERT_EQ(0, area_make_filled(&area, MEMFD, pages * PAGE));
+	ASSERT_EQ(0, worker_start(&writer));
+	monitor = sync_protect(&area);
+	ASSERT_LE(0, monitor);
+	worker_begin(&writer, discard_file, &area, truncates);
+	for (page = 0; page < pages; page++) {
+		ASSERT_EQ(0, event_expect(monitor, &event, WPFILE_WAITING,
+					  page));
+		ASSERT_EQ(WPFILE_EVENT_DISCARD, event.type);
+		ASSERT_EQ(0, sync_allow(monitor, &event));
+	}
+	ns = worker_result(&writer);
+	ASSERT_LT(0, ns);
+	EXPECT_FALSE(event_is_there(monitor, MOMENT));
+	ASSERT_EQ(0, fstat(area.fd, &status));
+	EXPECT_EQ(0, status.st_blocks);
+	close(monitor);
+	worker_stop(&writer);
+	area_free(&area);
+	return ns / pages;
+}
+
+/* Each answer restarts the call: it must not look at all that was answered anew. */
+static void expect_linear(struct __test_metadata *const _metadata,
+			  bool truncates)
+{
+	long few = discard_ns(_metadata, FEW, truncates);
+	long many = discard_ns(_metadata, MANY, truncates);
+
+	TH_LOG("%ld ns a page of %d, %ld ns of %d", few, FEW, many, MANY);
+	EXPECT_GT(4 * few, many);
+}
+
+TEST(long_truncation_takes_as_long_as_it_has_pages)
+{
+	expect_linear(_metadata, true);
+}
+
+TEST(long_punch_takes_as_long_as_it_has_pages)
+{
+	expect_linear(_metadata, false);
+}
+
 /* --- what is no write --- */
 
 static long read_all(void *argument, long value)
