@@ -48,7 +48,7 @@ $(DAEMON_MAN): $(BUILD)/man/%: daemon/%.scd
 DAEMON_UNIT	:= $(BUILD)/tests/daemon
 DAEMON_UNIT_SRC	:= $(wildcard daemon/tests/*.c)
 DAEMON_UNIT_OBJ	:= $(DAEMON_UNIT_SRC:daemon/tests/%.c=$(DAEMON_UNIT)/%.o)
-DAEMON_UNIT_WRAP := -Wl,--wrap=poll
+DAEMON_UNIT_WRAP := -Wl,--wrap=poll,--wrap=capng_get_caps_process
 
 daemon-unit: $(DAEMON_UNIT)/unit
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Who is at the other end, with poll() of his pidfd played by the test. */
+/* Who is at the other end; when he ends is up to the test. */
+#include <cap-ng.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -7,26 +8,33 @@
 #include "peer.h"
 #include "unit.h"
 
-static int polls;	/* until he has ended; -1: he does not */
+static enum { LIVES, ENDS_WHEN_LOOKED_UP, HAS_ENDED } peer_state;
 
 int __real_poll(struct pollfd *fds, nfds_t nr, int timeout);
 int __wrap_poll(struct pollfd *fds, nfds_t nr, int timeout);
+int __real_capng_get_caps_process(void);
+int __wrap_capng_get_caps_process(void);
 
 int __wrap_poll(struct pollfd *fds, nfds_t nr, int timeout)
 {
-	if (polls < 0)
-		return __real_poll(fds, nr, timeout);
-	return polls-- > 0 ? 0 : 1;
+	return peer_state == HAS_ENDED ? 1 : __real_poll(fds, nr, timeout);
 }
 
-static int identify(int until, struct peer *ret_peer)
+int __wrap_capng_get_caps_process(void)
+{
+	if (peer_state == ENDS_WHEN_LOOKED_UP)
+		peer_state = HAS_ENDED;
+	return __real_capng_get_caps_process();
+}
+
+static int identify(int peers_state, struct peer *ret_peer)
 {
 	int pair[2], ret;
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-	polls = until;
+	peer_state = peers_state;
 	ret = peer_identify(pair[0], ret_peer);
-	polls = -1;
+	peer_state = LIVES;
 	close(pair[0]);
 	close(pair[1]);
 	return ret;
@@ -37,7 +45,7 @@ static void we_are_who_we_are(void **state)
 	struct peer peer;
 
 	(void)state;
-	if (identify(-1, &peer) == -EOPNOTSUPP)
+	if (identify(LIVES, &peer) == -EOPNOTSUPP)
 		skip();
 	assert_int_equal(peer.pid, getpid());
 	assert_int_equal(peer.uid, geteuid());
@@ -53,7 +61,7 @@ static void who_ends_meanwhile_is_refused(void **state)
 	int ret;
 
 	(void)state;
-	ret = identify(1, &peer);
+	ret = identify(ENDS_WHEN_LOOKED_UP, &peer);
 	peer_destroy(&peer);
 	if (ret == -EOPNOTSUPP)
 		skip();
@@ -67,7 +75,7 @@ static void who_has_ended_is_refused(void **state)
 	int ret;
 
 	(void)state;
-	ret = identify(0, &peer);
+	ret = identify(HAS_ENDED, &peer);
 	peer_destroy(&peer);
 	if (ret == -EOPNOTSUPP)
 		skip();

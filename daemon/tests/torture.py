@@ -265,6 +265,10 @@ def main():
                 run.kill_something()
                 kill_at = time.monotonic() + run.rng.uniform(0, 2)
             time.sleep(0.01)
+        # Who was disconnected by the last kill comes again.
+        settle = time.monotonic() + 3
+        while time.monotonic() < settle:
+            run.step()
         counts = run.finish()
         for subscriber in run.subscribers:
             subscriber.check_end()
