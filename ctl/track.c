@@ -115,8 +115,9 @@ static int follow(struct track *track)
 			return ret;
 		if (wait_fired(wait, WAIT_TIMER))
 			wait_clear_timer(wait);
-		end = wait_fired(wait, WAIT_SIGNALS) ||
-		      wait_fired(wait, WAIT_PROCESS);
+		end = wait_fired(wait, WAIT_PROCESS);
+		if (wait_fired(wait, WAIT_SIGNALS) && wait_signal(wait))
+			end = true;
 		ret = look(track);
 	} while (!ret && !end && track->looks != track->args->count);
 	return ret;

@@ -24,10 +24,11 @@ held() {
 		is_json "$dir/list"
 }
 
-# subscribed MODE: the daemon has a monitor of the file, of that mode, for one.
+# subscribed MODE [N]: the daemon has a monitor of the file, of that mode, for one
+# subscription, or N.
 subscribed() {
 	held "${by_fd[@]}" && is_json "$dir/list" ".monitors | length == 1 and
-		.[0].mode == \"$1\" and .[0].subscribers == 1"
+		.[0].mode == \"$1\" and .[0].subscribers == ${2:-1}"
 }
 
 watch() {
@@ -42,7 +43,7 @@ ended() {
 	status "$2" wait "$job"
 	local ret=$?
 
-	tail -n 5 "$dir/out" "$dir/err" "$dir/daemon"
+	tail -n 5 "$dir/list" "$dir/out" "$dir/err" "$dir/daemon"
 	return $ret
 }
 
@@ -69,7 +70,7 @@ stat_and_track_work_through_the_daemon() {
 # The daemon has answered: to us the write has passed.
 watch_by_subscription_tells_who_writes_where() {
 	watch --range 8k+4k --range 1M-
-	until_true held "${by_fd[@]}" && until_true is_json "$dir/list" '.monitors | length > 0' &&
+	until_true subscribed sync 2 &&
 	says pwrite 0 1 && says pwrite 8192 1 && says pwrite 1048576 1 &&
 	until_true lines 2
 	local ret=$?
