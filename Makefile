@@ -10,7 +10,7 @@ JOBS		?= $(shell nproc)
 
 SUBMAKE		= $(MAKE) --no-print-directory
 
-.PHONY: help deps kernel demo demo-postgres test test-hooks torture selftests cost patches install clean distclean check-style deb deb-kernel test-packages check-asan check-abi
+.PHONY: help deps kernel demo demo-postgres test test-hooks torture selftests cost patches install clean distclean check-style deb deb-kernel test-packages check-asan check-abi test-nightly
 .DEFAULT_GOAL	:= help
 .DELETE_ON_ERROR:
 
@@ -45,6 +45,12 @@ test: ## all tests; the last line is "N passed, M failed, K skipped"
 	@scripts/kernel-build debug
 	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init lib ctl unit-tests kernel-tests random-test torture-build demo-build
 	@tests/run --jobs $(JOBS) --only '$(ONLY)'
+
+test-nightly: ## what is too long for test: every way to write in every mode on debug
+	@scripts/deps build kernel vm test
+	@scripts/kernel-build debug
+	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init kernel-tests
+	@tests/run --jobs $(JOBS) --list tests/nightly.list --only '$(ONLY)'
 
 test-hooks: ## take each hook out of the kernel in turn, and see a test fail
 	@scripts/deps build kernel vm test

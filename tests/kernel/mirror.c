@@ -232,7 +232,7 @@ FIXTURE_VARIANT(mirror) {
 	int ms;
 };
 
-/* finish_mkwrite_fault(): the fault that was let through before PROTECT */
+/* wp_shared_gate(): the fault that was let through before PROTECT */
 FIXTURE_VARIANT_ADD(mirror, one_entry_many_threads) {
 	.kind = MEMFD, .pages = 4, .act = start_threads, .ms = 3000 };
 FIXTURE_VARIANT_ADD(mirror, many_entries_many_threads) {

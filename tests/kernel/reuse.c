@@ -91,7 +91,7 @@ FIXTURE_TEARDOWN(reuse)
 	area_free(&self->area);
 }
 
-TEST_F_TIMEOUT(reuse, finish_mkwrite_fault__cut_between_gate_and_entry, 300)
+TEST_F_TIMEOUT(reuse, wp_shared_gate__cut_between_gate_and_entry, 300)
 {
 	uint64_t first;
 	int round, snapshot, i;

@@ -7,7 +7,7 @@
  *	TRACK		the store must be reported
  *	snapshot	what was there must be in the snapshot
  *
- * The site that needs no event but a race, finish_mkwrite_fault(), is in reuse.c
+ * The site that needs no event but a race, wp_shared_gate(), is in reuse.c
  * and mirror.c; the races with fork, mremap and munmap in races.c.
  */
 #include "harness.h"

@@ -115,7 +115,7 @@ inline fault_huge(wanted)
 	unlock(PMD_LOCK)
 }
 
-/* pmd_install(), then set_pte_range() or finish_mkwrite_fault() */
+/* pmd_install(), then set_pte_range() or wp_shared_gate() */
 inline fault_pte(wanted)
 {
 	lock(PMD_LOCK);

@@ -30,6 +30,8 @@
  *     lacked, and dumpable (PR_SET_DUMPABLE);
  *   - tasks whose memory its creator may trace: he has CAP_SYS_PTRACE over the
  *     user namespace that they were executed in;
+ *     both only if they have a number in his pid namespace, and no security module
+ *     (Landlock, SELinux ...) would keep him from stopping them by a signal;
  *   - processes that have joined by themselves (WPFILE_IOC_JOIN).
  *
  * And of what they do, it holds up only what they wait for anyway: stores in user
@@ -110,6 +112,8 @@
  *		both; WPFILE_IOC_JOIN: it is not open for writing;
  *		WPFILE_IOC_ATTACH: the caller is not like him who made the
  *		monitor; or monitors of the file have been forbidden
+ *   ETIMEDOUT	writers would have been held up too long (sysctl
+ *		vm.wpfile.max_cut_ms): as after EINTR, the monitor may have FAILED
  *
  * Features are told by WPFILE_IOC_QUERY, never by the version of the kernel.
  */
@@ -247,7 +251,8 @@ struct wpfile_consent {
  * @queue_limit: events that nobody waits for, kept at the most; what comes then is
  *	told by one WPFILE_EVENT_OVERFLOW.  0: as many as the system allows (sysctl
  *	vm.wpfile.max_queued_events); more than that is EINVAL.  Must be 0 with
- *	WPFILE_TRACK.
+ *	WPFILE_TRACK.  (WPFILE_SYNC: writers wait for so many pages of a file as the
+ *	system allows events; a writer of another one passes.)
  * @reserved: 0
  * @cookie: anything; it comes back in the events of the file
  *
@@ -300,8 +305,8 @@ struct wpfile_monitor {
  * monitor at one instant.
  *
  * Rights are those of WPFILE_IOC_MONITOR, of the caller, who must have the uids,
- * gids and no more capabilities than he who made the monitor (EPERM): memory is
- * charged to that one, and the domain is his.  A file is attached once (EEXIST);
+ * gids and permitted capabilities of him who made the monitor, no more and no
+ * fewer (EPERM): memory is charged to that one, and the domain is his.  A file is attached once (EEXIST);
  * a monitor has ret_max_files of WPFILE_IOC_QUERY at the most (EBUSY).
  */
 struct wpfile_attach {

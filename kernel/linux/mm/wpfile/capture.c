@@ -102,7 +102,8 @@ void wpfile_shadow_drop(struct wpfile_mark *mark, pgoff_t first, pgoff_t last)
 	struct address_space *mapping = shadow->i_mapping;
 	pgoff_t at = first;
 
-	if (!atomic_long_read(&mark->captured))
+	if (!atomic_long_read(&mark->captured) ||
+	    wpfile_next_present(mapping, first, last) > last)
 		return;
 	while ((at = wpfile_next_present(mapping, at, last)) <= last) {
 		uncharge(mark);
@@ -115,30 +116,42 @@ void wpfile_shadow_drop(struct wpfile_mark *mark, pgoff_t first, pgoff_t last)
 /*
  * Content is lost.  A page that cannot be read is one page; without memory or
  * over the limit there is no sense in trying again at each write, but for those
- * modes whose bits do more than keep content.  A walk that was stopped leaves
- * writable what its bits say is not.
+ * modes whose bits do more than keep content.
  */
 static bool is_lost_alone(struct wpfile_mark *mark, int err)
 {
-	return err == -EIO || (mark->mon->mode != WPFILE_CAPTURE && err != -EINTR);
+	return err == -EIO || mark->mon->mode != WPFILE_CAPTURE;
 }
 
-void wpfile_fail(struct wpfile_mark *mark, pgoff_t index, int err)
+/* Before the bits are cleared: a reader who finds neither page nor this has none. */
+static void set_failed(struct wpfile_mark *mark, pgoff_t index, int err)
 {
 	bool again = xchg(&mark->failed, true);
 
-	if (is_lost_alone(mark, err) &&
-	    !wpfile_pageset_prepare(&mark->pages, index, WPFILE_GFP)) {
-		wpfile_pageset_clear_page(&mark->pages, index);
-		wpfile_holds_release(mark, index, index);
-	} else {
-		wpfile_pageset_lose(&mark->pages);
-		wpfile_holds_release(mark, 0, WPFILE_LAST_PAGE);
-	}
 	if (again && mark->mon->mode == WPFILE_CAPTURE)
 		return;
 	trace_wpfile_fail(mark->file->inode, index, err);
 	wpfile_note_failure(mark, index);
+}
+
+/* Nothing is known any more, of any page.  Does not sleep. */
+void wpfile_lose(struct wpfile_mark *mark, pgoff_t index, int err)
+{
+	set_failed(mark, index, err);
+	wpfile_pageset_lose(&mark->pages);
+	wpfile_holds_release(mark, 0, WPFILE_LAST_PAGE);
+}
+
+void wpfile_fail(struct wpfile_mark *mark, pgoff_t index, int err)
+{
+	if (!is_lost_alone(mark, err) ||
+	    wpfile_pageset_prepare(&mark->pages, index, WPFILE_GFP)) {
+		wpfile_lose(mark, index, err);
+		return;
+	}
+	set_failed(mark, index, err);
+	wpfile_pageset_clear_page(&mark->pages, index);
+	wpfile_holds_release(mark, index, index);
 }
 
 /* The page of the file, locked; NULL for a hole. */

@@ -82,5 +82,5 @@ static void check_folio(struct folio *folio, struct wpfile_span span, void *arg)
 void wpfile_check_walk(struct wpfile_mark *mark,
 		       const struct wpfile_span *spans, unsigned int nr)
 {
-	wpfile_each_folio(mark, spans, nr, check_folio, mark);
+	wpfile_each_folio(mark, spans, nr, NULL, check_folio, mark);
 }

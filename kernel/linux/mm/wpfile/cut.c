@@ -21,11 +21,14 @@
  *
  * Writers that fault meanwhile wait for invalidate_lock.  So that a caller with
  * little CPU time (by a cgroup's quota, or a low priority) does not make them wait
- * for his, the work between is done by a kernel worker.
+ * for his, the work between is done by a kernel worker; as is whatever else is done
+ * with gates locked out.  And so that one with many mappings does not, a cut that
+ * takes longer than vm.wpfile.max_cut_ms is given up.
  */
 #include <linux/completion.h>
 #include <linux/ktime.h>
 #include <linux/sched/signal.h>
+#include <linux/sort.h>
 #include <trace/events/wpfile.h>
 
 #include "wpfile.h"
@@ -37,8 +40,7 @@ struct cut {
 	struct completion done;
 	struct wpfile_part *parts;
 	unsigned int nr;
-	/* Set when the caller has been killed. */
-	bool abort;
+	struct wpfile_leash leash;
 	int err;
 };
 
@@ -54,14 +56,19 @@ static bool clip(struct wpfile_span *span, pgoff_t pages)
 	return true;
 }
 
-/* Memory for all that follows.  The inode lock is held, so the size stays. */
+static pgoff_t pages_of(struct wpfile_part *part)
+{
+	return wpfile_pages(i_size_read(part->mark->file->inode));
+}
+
+/* Memory for all that follows, at the present size. */
 static int reserve(struct wpfile_part *part)
 {
 	struct wpfile_span span;
 	unsigned int i;
 	int err = 0;
 
-	part->pages = wpfile_pages(i_size_read(part->mark->file->inode));
+	part->pages = pages_of(part);
 	for (i = 0; i < part->nr && !err; i++) {
 		span = part->spans[i];
 		err = wpfile_reserve(part->mark, span);
@@ -79,7 +86,8 @@ static void forget(struct wpfile_part *part)
 	unsigned int i;
 
 	/* A SYNC or DENY mark that has lost its bits begins anew. */
-	if (wpfile_pageset_reset(&mark->pages))
+	if (mark->mon->mode != WPFILE_CAPTURE &&
+	    wpfile_pageset_reset(&mark->pages))
 		wpfile_shadow_drop(mark, 0, WPFILE_LAST_PAGE);
 	for (i = 0; i < part->nr; i++) {
 		span = part->spans[i];
@@ -102,13 +110,13 @@ static void set_bits(struct wpfile_part *part)
 }
 
 /* The spans are in order: those beyond the end of the file are the last. */
-static int walk(struct wpfile_part *part, const bool *abort)
+static int walk(struct wpfile_part *part, const struct wpfile_leash *leash)
 {
 	unsigned int nr = 0;
 
 	while (nr < part->nr && clip(&part->spans[nr], part->pages))
 		nr++;
-	return wpfile_walk(part->mark, part->spans, nr, abort);
+	return wpfile_walk(part->mark, part->spans, nr, leash);
 }
 
 /*
@@ -134,75 +142,73 @@ static struct inode *inode_of(struct cut *cut, unsigned int i)
 	return cut->parts[i].mark->file->inode;
 }
 
-/* The inode lock or invalidate_lock, of the files of a cut. */
-struct lock_kind {
-	int (*lock)(struct inode *inode);
-	int (*trylock)(struct inode *inode);
-	void (*unlock)(struct inode *inode);
-};
-
-static int lock_invalidate(struct inode *inode)
-{
-	filemap_invalidate_lock(inode->i_mapping);
-	return 0;
-}
-
-static int trylock_invalidate(struct inode *inode)
-{
-	return down_write_trylock(&inode->i_mapping->invalidate_lock);
-}
-
-static void unlock_invalidate(struct inode *inode)
-{
-	filemap_invalidate_unlock(inode->i_mapping);
-}
-
-static const struct lock_kind inode_locks = {
-	inode_lock_killable, inode_trylock, inode_unlock
-};
-
-static const struct lock_kind invalidate_locks = {
-	lock_invalidate, trylock_invalidate, unlock_invalidate
-};
-
-static void unlock_all(struct cut *cut, const struct lock_kind *kind)
+static void unlock_inodes(struct cut *cut)
 {
 	unsigned int i;
 
 	for (i = 0; i < cut->nr; i++)
-		kind->unlock(inode_of(cut, i));
+		inode_unlock(inode_of(cut, i));
 }
 
 /* With that of @held, all; or none, and the index of one that was not free. */
-static unsigned int trylock_others(struct cut *cut, const struct lock_kind *kind,
-				   unsigned int held)
+static unsigned int trylock_others(struct cut *cut, unsigned int held)
 {
 	unsigned int i, failed;
 
 	for (i = 0; i < cut->nr; i++)
-		if (i != held && !kind->trylock(inode_of(cut, i)))
+		if (i != held && !inode_trylock(inode_of(cut, i)))
 			break;
 	failed = i;
 	if (failed == cut->nr)
 		return failed;
 	while (i--)
 		if (i != held)
-			kind->unlock(inode_of(cut, i));
-	kind->unlock(inode_of(cut, held));
+			inode_unlock(inode_of(cut, i));
+	inode_unlock(inode_of(cut, held));
 	return failed;
 }
 
-/* Locks of several files have no order: nobody waits for one with another held. */
-static int lock_all(struct cut *cut, const struct lock_kind *kind)
+/*
+ * Who holds an inode lock may be waiting for user space (write() of a buffer that
+ * userfaultfd fills): nobody waits for one with another held.
+ */
+static int lock_inodes(struct cut *cut)
 {
 	unsigned int next = 0;
 
 	do {
-		if (kind->lock(inode_of(cut, next)))
+		if (inode_lock_killable(inode_of(cut, next)))
 			return -EINTR;
-		next = trylock_others(cut, kind, next);
+		next = trylock_others(cut, next);
 	} while (next < cut->nr);
 	return 0;
+}
+
+static struct rw_semaphore *invalidate_lock_of(struct cut *cut, unsigned int i)
+{
+	return &inode_of(cut, i)->i_mapping->invalidate_lock;
+}
+
+/*
+ * Who holds one of these waits for no other.  Cuts take several, in the order of
+ * their inodes.
+ */
+static void lock_invalidate(struct cut *cut)
+{
+	unsigned int i;
+
+	down_write(invalidate_lock_of(cut, 0));
+	for (i = 1; i < cut->nr; i++)
+		down_write_nest_lock(invalidate_lock_of(cut, i),
+				     invalidate_lock_of(cut, 0));
+}
+
+static void unlock_invalidate(struct cut *cut)
+{
+	unsigned int i = cut->nr;
+
+	while (i--)
+		up_write(invalidate_lock_of(cut, i));
 }
 
 static void finish(struct cut *cut, u64 ns)
@@ -215,7 +221,10 @@ static void finish(struct cut *cut, u64 ns)
 		mark->cut_ns = ns;
 		/* Part of the ranges may still be writable: nothing is known. */
 		if (cut->err)
-			wpfile_fail(mark, cut->parts[i].spans->first, cut->err);
+			wpfile_lose(mark, cut->parts[i].spans->first, cut->err);
+		/* Behind the end no bits have been set again. */
+		wpfile_holds_release(mark, cut->parts[i].pages,
+				     WPFILE_LAST_PAGE);
 		trace_wpfile_cut(inode_of(cut, i), mark->size, ns, cut->err);
 	}
 }
@@ -226,8 +235,9 @@ static void cut_work(struct work_struct *work)
 	unsigned int i;
 	ktime_t start;
 
-	lock_all(cut, &invalidate_locks);
+	lock_invalidate(cut);
 	start = ktime_get();
+	cut->leash.deadline = jiffies + msecs_to_jiffies(wpfile_cut_limit());
 	for (i = 0; i < cut->nr; i++) {
 		forget(&cut->parts[i]);
 		set_size(&cut->parts[i]);
@@ -235,9 +245,9 @@ static void cut_work(struct work_struct *work)
 		set_bits(&cut->parts[i]);
 	}
 	for (i = 0; i < cut->nr && !cut->err; i++)
-		cut->err = walk(&cut->parts[i], &cut->abort);
+		cut->err = walk(&cut->parts[i], &cut->leash);
 	finish(cut, ktime_to_ns(ktime_sub(ktime_get(), start)));
-	unlock_all(cut, &invalidate_locks);
+	unlock_invalidate(cut);
 	complete(&cut->done);
 }
 
@@ -247,10 +257,39 @@ static void cut_run(struct cut *cut)
 	init_completion(&cut->done);
 	queue_work(wpfile_wq, &cut->work);
 	if (wait_for_completion_killable(&cut->done)) {
-		WRITE_ONCE(cut->abort, true);
+		WRITE_ONCE(cut->leash.killed, true);
 		wait_for_completion(&cut->done);
 	}
 	destroy_work_on_stack(&cut->work);
+}
+
+static int compare_inodes(const void *a, const void *b)
+{
+	const struct inode *x = ((const struct wpfile_part *)a)->mark->file->inode;
+	const struct inode *y = ((const struct wpfile_part *)b)->mark->file->inode;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Most of it without the inode lock, since it may take long. */
+static int reserve_and_run(struct cut *cut)
+{
+	struct wpfile_part *part;
+	int err = 0;
+
+	for (part = cut->parts; part < cut->parts + cut->nr && !err; part++)
+		err = reserve(part);
+	if (err)
+		return err;
+	if (lock_inodes(cut))
+		return -EINTR;
+	for (part = cut->parts; part < cut->parts + cut->nr && !err; part++)
+		if (part->pages != pages_of(part))
+			err = reserve(part);
+	if (!err)
+		cut_run(cut);
+	unlock_inodes(cut);
+	return err ?: cut->err;
 }
 
 /**
@@ -258,22 +297,56 @@ static void cut_run(struct cut *cut)
  * @parts: files of a monitor; the ranges are clipped to the file
  * @nr: their number
  *
- * Return: 0; -ENOMEM with nothing changed; -EINTR after a fatal signal, then the
- * marks have failed if any bit was set.
+ * Return: 0; -ENOMEM with nothing changed; -EINTR after a fatal signal or -ETIMEDOUT,
+ * then the marks have failed if any bit was set.
  */
 int wpfile_cut(struct wpfile_part *parts, unsigned int nr)
 {
 	struct cut cut = { .parts = parts, .nr = nr };
-	unsigned int i;
 
-	if (lock_all(&cut, &inode_locks))
+	sort(parts, nr, sizeof(*parts), compare_inodes, NULL);
+	return reserve_and_run(&cut);
+}
+
+struct locked {
+	struct work_struct work;
+	struct completion done;
+	struct inode *inode;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+static void locked_work(struct work_struct *work)
+{
+	struct locked *locked = container_of(work, struct locked, work);
+
+	filemap_invalidate_lock(locked->inode->i_mapping);
+	locked->fn(locked->arg);
+	filemap_invalidate_unlock(locked->inode->i_mapping);
+	complete(&locked->done);
+}
+
+/**
+ * wpfile_run_locked - do something with all gates of a file locked out
+ * @inode: the file
+ * @fn: what to do; in a worker, while the caller waits
+ * @arg: for @fn
+ *
+ * Return: 0; -EINTR after a fatal signal, with nothing done.
+ */
+int wpfile_run_locked(struct inode *inode, void (*fn)(void *arg), void *arg)
+{
+	struct locked locked = { .inode = inode, .fn = fn, .arg = arg };
+
+	if (inode_lock_killable(inode))
 		return -EINTR;
-	for (i = 0; i < nr && !cut.err; i++)
-		cut.err = reserve(&parts[i]);
-	if (!cut.err)
-		cut_run(&cut);
-	unlock_all(&cut, &inode_locks);
-	return cut.err;
+	INIT_WORK_ONSTACK(&locked.work, locked_work);
+	init_completion(&locked.done);
+	queue_work(wpfile_wq, &locked.work);
+	wait_for_completion(&locked.done);
+	destroy_work_on_stack(&locked.work);
+	inode_unlock(inode);
+	return 0;
 }
 
 static int __init wpfile_cut_init(void)

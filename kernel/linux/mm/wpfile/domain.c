@@ -3,10 +3,12 @@
  * The domain of a monitor: whom it may hold up, or fail.
  *
  * A monitor must give its owner no power over others that he did not have: those
- * he could stop by SIGSTOP, or trace; and those who have agreed.
+ * he could stop by SIGSTOP, or trace; and those who have agreed.  So the former
+ * must have a number in his pid namespace, and no LSM be in the way.
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
+#include <linux/pid_namespace.h>
 #include <linux/rculist.h>
 #include <linux/sched/coredump.h>
 #include <linux/sched/mm.h>
@@ -38,20 +40,28 @@ static bool is_same_user(const struct cred *creator, struct mm_struct *mm)
 	       get_dumpable(mm) == SUID_DUMP_USER;
 }
 
-/* Is the caller who made the monitor, or has what he had? */
+/* Is the caller who made the monitor, or has what he had, no less and no more? */
 bool wpfile_is_creator(struct wpfile_mon *mon)
 {
 	const struct cred *cred = current_cred();
 
 	return mon->cred->user_ns == cred->user_ns &&
 	       same_ids(mon->cred, cred) &&
-	       cap_issubset(cred->cap_permitted, mon->cred->cap_permitted);
+	       cap_issubset(cred->cap_permitted, mon->cred->cap_permitted) &&
+	       cap_issubset(mon->cred->cap_permitted, cred->cap_permitted);
 }
 
 static bool may_trace(const struct cred *creator, struct mm_struct *mm)
 {
 	return !security_capable(creator, mm->user_ns, CAP_SYS_PTRACE,
 				 CAP_OPT_NOAUDIT);
+}
+
+/* By kill(), rights aside. */
+static bool may_reach(struct wpfile_mon *mon)
+{
+	return task_pid_nr_ns(current, mon->pid_ns) &&
+	       !security_task_kill(current, SEND_SIG_NOINFO, SIGSTOP, mon->cred);
 }
 
 /* Has the calling process joined? */
@@ -72,13 +82,15 @@ bool wpfile_has_joined(struct wpfile_file *file)
  */
 bool wpfile_in_domain(struct wpfile_mark *mark)
 {
-	const struct cred *creator = mark->mon->cred;
+	struct wpfile_mon *mon = mark->mon;
 	struct mm_struct *mm = current->mm;
 
 	if (!mm || (current->flags & PF_KTHREAD))
 		return false;
-	return is_same_user(creator, mm) || may_trace(creator, mm) ||
-	       wpfile_has_joined(mark->file);
+	if (wpfile_has_joined(mark->file))
+		return true;
+	return (is_same_user(mon->cred, mm) || may_trace(mon->cred, mm)) &&
+	       may_reach(mon);
 }
 
 static void member_free(struct work_struct *work)

@@ -71,6 +71,7 @@
  * takes both.  Every test is in one of these.
  */
 #include <linux/memcontrol.h>
+#include <linux/pid_namespace.h>
 #include <linux/namei.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -78,25 +79,6 @@
 #include "wpfile.h"
 
 DEFINE_STATIC_KEY_DEFERRED_FALSE(wpfile_key, HZ);
-
-/* Locks out every gate of the file: no page can be written for the first time. */
-int wpfile_lock_gates(struct inode *inode)
-{
-	int err = inode_lock_killable(inode);
-
-	if (err)
-		return -EINTR;
-	err = down_write_killable(&inode->i_mapping->invalidate_lock);
-	if (err)
-		inode_unlock(inode);
-	return err ? -EINTR : 0;
-}
-
-void wpfile_unlock_gates(struct inode *inode)
-{
-	filemap_invalidate_unlock(inode->i_mapping);
-	inode_unlock(inode);
-}
 
 /* What the inode has for monitors; NULL without memory. */
 struct wpfile_file *wpfile_file_get(struct inode *inode)
@@ -213,6 +195,7 @@ void wpfile_mon_put(struct wpfile_mon *mon)
 		return;
 	wpfile_events_destroy(mon);
 	mem_cgroup_put(mon->memcg);
+	put_pid_ns(mon->pid_ns);
 	put_cred(mon->cred);
 	mutex_destroy(&mon->op);
 	kfree(mon);
@@ -267,6 +250,7 @@ static struct wpfile_mark *mark_alloc(struct wpfile_mon *mon,
 	wpfile_pageset_init(&mark->pages);
 	spin_lock_init(&mark->hold_lock);
 	xa_init_flags(&mark->holds, XA_FLAGS_ACCOUNT);
+	mark->holds_by_id = RB_ROOT;
 	wpfile_note_init(&mark->failure, mark, WPFILE_EVENT_FAILED, 0);
 	INIT_RCU_WORK(&mark->free, mark_free);
 	return mark;
@@ -299,6 +283,7 @@ static struct wpfile_mon *mon_alloc(const struct wpfile_monitor *args)
 	mon->queue_limit = wpfile_queue_limit(args->queue_limit);
 	mon->memcg = get_mem_cgroup_from_mm(current->mm);
 	mon->cred = get_current_cred();
+	mon->pid_ns = get_pid_ns(task_active_pid_ns(current));
 	mutex_init(&mon->op);
 	INIT_LIST_HEAD(&mon->marks);
 	spin_lock_init(&mon->lock);

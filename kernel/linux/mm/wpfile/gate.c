@@ -161,8 +161,12 @@ static struct write own_syscall(u32 type)
 {
 	bool own = is_own_task();
 
-	return (struct write) { .type = type, .may_wait = own,
-				.may_fail = own, .killable = true };
+	return (struct write) {
+		.type = type,
+		.may_wait = own && IS_ENABLED(CONFIG_WPFILE_WAIT_SYSCALL),
+		.may_fail = own,
+		.killable = true
+	};
 }
 
 /* Down, as far as the kind of fault allows. */
@@ -296,6 +300,19 @@ pgoff_t wpfile_next_present(struct address_space *mapping, pgoff_t first,
 	       index : last + 1;
 }
 
+/* The first page of [@first, @last] that somebody protects, or @last + 1. */
+static pgoff_t next_protected(struct inode *inode, pgoff_t first, pgoff_t last)
+{
+	struct wpfile_mark *mark = NULL;
+
+	if (first <= last)
+		mark = wpfile_next_mark(wpfile_of(inode), &first, last);
+	if (!mark)
+		return last + 1;
+	wpfile_mark_put(mark);
+	return first;
+}
+
 /*
  * Pages are about to become zeros or to go.  Holes stay as they are, so their
  * bits do too: one that is filled in meanwhile is zeros, or has passed a gate.
@@ -306,10 +323,11 @@ static int discard(struct inode *inode, pgoff_t first, pgoff_t last,
 	struct address_space *mapping = inode->i_mapping;
 	int err = 0;
 
-	while (!err &&
-	       (first = wpfile_next_present(mapping, first, last)) <= last) {
-		err = open_gate(inode, first, first, write);
-		first++;
+	while (!err && (first = next_protected(inode, first, last)) <= last) {
+		if (wpfile_next_present(mapping, first, first) == first)
+			err = open_gate(inode, first, first, write);
+		/* Not each page of a large hole. */
+		first = wpfile_next_present(mapping, first + 1, last);
 		cond_resched();
 	}
 	return err;
@@ -409,10 +427,12 @@ static void lose_all(struct inode *inode)
 {
 	struct wpfile_mark *mark;
 
+	if (!wpfile_armed(inode->i_mapping))
+		return;
 	guard(rcu)();
 	list_for_each_entry_rcu(mark, &wpfile_of(inode)->marks, list) {
 		if (mark->shadow)
-			wpfile_fail(mark, 0, -ENOMEM);
+			wpfile_lose(mark, 0, -ENOMEM);
 		else
 			wpfile_pageset_lose(&mark->pages);
 	}
@@ -421,20 +441,20 @@ static void lose_all(struct inode *inode)
 /*
  * shmem_truncate_range(), of drivers, which do not hold the inode lock.  The lock
  * is taken whether the file is armed or not: it may become so before the pages
- * have gone.  Shrinkers come here from reclaim, which may have been entered with
- * the lock held.
+ * have gone.  Shrinkers and OOM notifiers come here from allocations, which may
+ * have been entered with the lock held: they do not wait for it, and what is known
+ * of the file is lost, before and, for a cut in between, once more behind.
  */
 bool wpfile_truncate_begin(struct inode *inode, loff_t start, loff_t end)
 {
 	pgoff_t last = end < 0 ? WPFILE_LAST_PAGE : end >> PAGE_SHIFT;
 	struct write write = { .type = WPFILE_EVENT_DISCARD };
 
-	if (current->flags & PF_MEMALLOC) {
-		if (wpfile_armed(inode->i_mapping))
-			lose_all(inode);
+	if ((current->flags & PF_MEMALLOC) ||
+	    !filemap_invalidate_trylock_shared(inode->i_mapping)) {
+		lose_all(inode);
 		return false;
 	}
-	filemap_invalidate_lock_shared(inode->i_mapping);
 	if (wpfile_armed(inode->i_mapping))
 		discard(inode, start >> PAGE_SHIFT, last, &write);
 	return true;
@@ -444,4 +464,6 @@ void wpfile_truncate_end(struct inode *inode, bool begun)
 {
 	if (begun)
 		filemap_invalidate_unlock_shared(inode->i_mapping);
+	else
+		lose_all(inode);
 }

@@ -4,8 +4,10 @@
  * writes them itself.
  */
 #include <linux/fs.h>
+#include <linux/fsnotify.h>
+#include <linux/memcontrol.h>
 #include <linux/pagemap.h>
-#include <linux/sched.h>
+#include <linux/sched/mm.h>
 #include <linux/uio.h>
 
 #include "wpfile.h"
@@ -13,14 +15,21 @@
 static int allow(struct wpfile_mark *mark, pgoff_t index)
 {
 	struct address_space *mapping = mark->file->inode->i_mapping;
+	struct mem_cgroup *old;
+	int err;
 
 	/* A gate, in all but name: it clears a bit. */
 	if (down_read_killable(&mapping->invalidate_lock))
 		return -EINTR;
-	wpfile_track(mark, index);
+	old = set_active_memcg(mark->mon->memcg);
+	err = wpfile_pageset_prepare(&mark->pages, index, GFP_KERNEL_ACCOUNT);
+	set_active_memcg(old);
+	if (!err)
+		wpfile_pageset_clear_page(&mark->pages, index);
 	filemap_invalidate_unlock_shared(mapping);
-	wpfile_holds_release(mark, index, index);
-	return 0;
+	if (!err)
+		wpfile_holds_release(mark, index, index);
+	return err;
 }
 
 /**
@@ -28,6 +37,8 @@ static int allow(struct wpfile_mark *mark, pgoff_t index)
  * @mark: the mark; its monitor's op is held, so that the page is not protected anew
  * @id: of the event
  * @fail: the verdict
+ *
+ * Return: 0; -ENOENT; -EINTR or -ENOMEM with nothing changed.
  */
 int wpfile_resolve(struct wpfile_mark *mark, u64 id, bool fail)
 {
@@ -48,6 +59,7 @@ static ssize_t write_locked(struct wpfile_mark *mark, struct kiocb *iocb,
 		return -EINVAL;
 	iov_iter_truncate(from, size - iocb->ki_pos);
 	err = wpfile_gate_for_handler(inode, iocb->ki_pos, from) ?:
+	      file_remove_privs(mark->target) ?:
 	      file_update_time(mark->target);
 	return err ?: generic_perform_write(iocb, from);
 }
@@ -72,6 +84,9 @@ ssize_t wpfile_handler_write(struct wpfile_mark *mark, loff_t pos,
 
 	if (!iov_iter_count(from))
 		return 0;
+	ret = rw_verify_area(WRITE, mark->target, &pos, iov_iter_count(from));
+	if (ret)
+		return ret;
 	init_sync_kiocb(&iocb, mark->target);
 	iocb.ki_pos = pos;
 	if (inode_lock_killable(inode))
@@ -81,5 +96,7 @@ ssize_t wpfile_handler_write(struct wpfile_mark *mark, loff_t pos,
 	ret = write_locked(mark, &iocb, from);
 	WRITE_ONCE(mark->handler, NULL);
 	inode_unlock(inode);
+	if (ret > 0)
+		fsnotify_modify(mark->target);
 	return ret;
 }

@@ -28,10 +28,12 @@
  *
  * A hold is not let go when those who wait are interrupted or killed: a writer
  * that comes again waits for the same answer, up to the same deadline.  When
- * that is over, gates pass the page.
+ * that is over, gates pass the page.  So holds can be more than who waits: their
+ * number is bounded, and a writer of one page more passes.
  */
 #include <linux/jiffies.h>
 #include <linux/ptrace.h>
+#include <linux/rbtree.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/task_work.h>
@@ -89,13 +91,22 @@ static struct wpfile_hold *hold_new(struct wpfile_mark *mark, pgoff_t index,
 	return hold;
 }
 
-/* -EBUSY if another gate was faster, or if the monitor is closed. */
+/*
+ * -EBUSY if another gate was faster, if there are as many as there may be, or if
+ * the monitor is closed.
+ */
 static int try_insert(struct wpfile_mark *mark, struct wpfile_hold *hold)
 {
+	int err;
+
 	guard(spinlock)(&mark->hold_lock);
-	if (mark->closed || xa_load(&mark->holds, hold->index))
+	if (mark->closed || mark->nr_holds >= wpfile_queue_limit(0) ||
+	    xa_load(&mark->holds, hold->index))
 		return -EBUSY;
-	return xa_err(xa_store(&mark->holds, hold->index, hold, 0));
+	err = xa_err(xa_store(&mark->holds, hold->index, hold, 0));
+	if (!err)
+		mark->nr_holds++;
+	return err;
 }
 
 /* NULL without memory, and as try_insert(). */
@@ -115,10 +126,28 @@ static struct wpfile_hold *hold_insert(struct wpfile_mark *mark, pgoff_t index,
 		err = try_insert(mark, hold);
 	} while (err == -ENOMEM);
 	if (err) {
+		xa_release(&mark->holds, index);
 		hold_free(hold);
 		return NULL;
 	}
 	return hold;
+}
+
+static struct wpfile_hold *by_id(const struct rb_node *node)
+{
+	return rb_entry(node, struct wpfile_hold, by_id);
+}
+
+static bool has_less_id(struct rb_node *a, const struct rb_node *b)
+{
+	return by_id(a)->note.event.id < by_id(b)->note.event.id;
+}
+
+static int compare_id(const void *id, const struct rb_node *node)
+{
+	u64 a = *(const u64 *)id, b = by_id(node)->note.event.id;
+
+	return a < b ? -1 : a > b;
 }
 
 /* Out of the table, and everybody who waits goes on.  @mark->hold_lock is held. */
@@ -126,6 +155,9 @@ static void let_go(struct wpfile_mark *mark, struct wpfile_hold *hold,
 		   bool failed)
 {
 	xa_erase(&mark->holds, hold->index);
+	mark->nr_holds--;
+	if (hold->posted)
+		rb_erase(&hold->by_id, &mark->holds_by_id);
 	hold->failed = failed;
 	/* The verdict before the end of waiting.  Partner: is_done(). */
 	smp_store_release(&hold->done, true);
@@ -147,6 +179,7 @@ static void post_or_let_go(struct wpfile_mark *mark, struct wpfile_hold *hold)
 	} else if (!hold->posted) {
 		hold->posted = true;
 		wpfile_note_post(mark->mon, &hold->note);
+		rb_add(&hold->by_id, &mark->holds_by_id, has_less_id);
 	}
 }
 
@@ -157,7 +190,7 @@ static void post_or_let_go(struct wpfile_mark *mark, struct wpfile_hold *hold)
  * @type: WPFILE_EVENT_*, should an event be made
  *
  * Return: the hold with a reference; NULL if the writer is not to wait (there is
- * no memory, or the time is over), and passes.
+ * no memory, there are too many, or the time is over), and passes.
  */
 struct wpfile_hold *wpfile_hold_get(struct wpfile_mark *mark, pgoff_t index,
 				    u32 type)
@@ -177,30 +210,33 @@ struct wpfile_hold *wpfile_hold_get(struct wpfile_mark *mark, pgoff_t index,
 	return NULL;
 }
 
-/* The bits of pages have been cleared: lets their writers go on. */
-void wpfile_holds_release(struct wpfile_mark *mark, pgoff_t first, pgoff_t last)
+#define BATCH 64
+
+/* So many of a range.  True if there may be more. */
+static bool release_batch(struct wpfile_mark *mark, pgoff_t first, pgoff_t last)
 {
 	struct wpfile_hold *hold;
+	unsigned int nr = 0;
 	unsigned long index;
 
+	guard(spinlock)(&mark->hold_lock);
+	xa_for_each_range(&mark->holds, index, hold, first, last) {
+		let_go(mark, hold, false);
+		if (++nr == BATCH)
+			return true;
+	}
+	return false;
+}
+
+/* The bits of pages have been cleared: lets their writers go on.  Does not sleep. */
+void wpfile_holds_release(struct wpfile_mark *mark, pgoff_t first, pgoff_t last)
+{
 	/* The bits before the table.  Partner: wpfile_hold_get(). */
 	smp_mb();
 	if (xa_empty(&mark->holds))
 		return;
-	guard(spinlock)(&mark->hold_lock);
-	xa_for_each_range(&mark->holds, index, hold, first, last)
-		let_go(mark, hold, false);
-}
-
-unsigned long wpfile_holds_count(struct wpfile_mark *mark)
-{
-	struct wpfile_hold *hold;
-	unsigned long index, nr = 0;
-
-	guard(spinlock)(&mark->hold_lock);
-	xa_for_each(&mark->holds, index, hold)
-		nr++;
-	return nr;
+	while (release_batch(mark, first, last))
+		;
 }
 
 /* Nobody answers any more. */
@@ -216,18 +252,17 @@ int wpfile_hold_resolve(struct wpfile_mark *mark, u64 id, bool fail,
 			pgoff_t *index)
 {
 	struct wpfile_hold *hold;
-	unsigned long at;
+	struct rb_node *node;
 
 	guard(spinlock)(&mark->hold_lock);
-	xa_for_each(&mark->holds, at, hold) {
-		if (hold->note.event.id != id)
-			continue;
-		*index = at;
-		if (fail)
-			let_go(mark, hold, true);
-		return 0;
-	}
-	return -ENOENT;
+	node = rb_find(&id, &mark->holds_by_id, compare_id);
+	if (!node)
+		return -ENOENT;
+	hold = by_id(node);
+	*index = hold->index;
+	if (fail)
+		let_go(mark, hold, true);
+	return 0;
 }
 
 static bool is_done(struct wpfile_hold *hold)
@@ -291,6 +326,9 @@ static void wait_at_return(struct callback_head *head)
 	struct wait_work *work = container_of(head, struct wait_work, head);
 	struct pt_regs *regs = current_pt_regs();
 
+	/* What else is to be done there, like the end of files, comes first. */
+	if (head->next && !task_work_add(current, head, TWA_SIGNAL))
+		return;
 	if (!(current->flags & PF_EXITING) && is_to_be_restarted(regs) &&
 	    wait(work->hold, true))
 		syscall_set_return_value(current, regs, -EPERM, 0);

@@ -12,6 +12,7 @@
 /* No task waits longer: less than what a user takes for a hung machine. */
 static unsigned int max_wait_ms = 10000;
 static unsigned int max_queued_events = 16384;
+static unsigned int max_cut_ms = 10000;
 
 static unsigned int most_wait_ms = 3600 * 1000;
 static unsigned int most_queued_events = 1 << 20;
@@ -43,11 +44,26 @@ void wpfile_uncharge_user(struct ucounts *ucounts)
 	dec_ucount(ucounts, UCOUNT_WPFILE_MONITORS);
 }
 
+/* How long a cut may hold up writers. */
+u32 wpfile_cut_limit(void)
+{
+	return READ_ONCE(max_cut_ms);
+}
+
 static struct ctl_table wpfile_table[] = {
 	{
 		.procname	= "max_wait_ms",
 		.data		= &max_wait_ms,
 		.maxlen		= sizeof(max_wait_ms),
+		.mode		= 0644,
+		.proc_handler	= proc_douintvec_minmax,
+		.extra1		= SYSCTL_ONE,
+		.extra2		= &most_wait_ms,
+	},
+	{
+		.procname	= "max_cut_ms",
+		.data		= &max_cut_ms,
+		.maxlen		= sizeof(max_cut_ms),
 		.mode		= 0644,
 		.proc_handler	= proc_douintvec_minmax,
 		.extra1		= SYSCTL_ONE,

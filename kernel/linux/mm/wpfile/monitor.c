@@ -193,20 +193,20 @@ static long run_unprotect(struct wpfile_cmd *cmd)
 {
 	struct wpfile_unprotect *args = &cmd->args->unprotect;
 	struct wpfile_mon *mon = mon_of(cmd->file);
-	u32 nr = args->nr_ranges;
-	struct wpfile_span *spans;
+	struct wpfile_part part = { .mark = mark_of(cmd->file),
+				    .nr = args->nr_ranges };
 	int err = -EINTR;
 
 	if (args->flags || args->reserved)
 		return -EINVAL;
-	spans = spans_from_user(args->ranges, &nr);
-	if (IS_ERR(spans))
-		return PTR_ERR(spans);
+	part.spans = spans_from_user(args->ranges, &part.nr);
+	if (IS_ERR(part.spans))
+		return PTR_ERR(part.spans);
 	if (!mutex_lock_killable(&mon->op)) {
-		err = wpfile_unprotect(mark_of(cmd->file), spans, nr);
+		err = wpfile_unprotect(&part);
 		mutex_unlock(&mon->op);
 	}
-	kvfree(spans);
+	kvfree(part.spans);
 	return err;
 }
 
@@ -352,7 +352,7 @@ void wpfile_show_fdinfo(struct seq_file *m, struct wpfile_mark *mark)
 	seq_printf(m, "cut_ns:\t%llu\n", READ_ONCE(mark->cut_ns));
 	seq_printf(m, "overflows:\t%lu\n", READ_ONCE(mon->overflows));
 	if (mon->mode == WPFILE_SYNC)
-		seq_printf(m, "waiting_pages:\t%lu\n", wpfile_holds_count(mark));
+		seq_printf(m, "waiting_pages:\t%lu\n", READ_ONCE(mark->nr_holds));
 }
 
 static void monitor_show_fdinfo(struct seq_file *m, struct file *file)

@@ -99,16 +99,18 @@ static void search_folio(struct folio *folio, struct wpfile_span span,
  * @mark: the mark; with TRACK the bits of pinned pages are cleared
  * @spans: ranges that have just been walked
  * @nr: their number
+ * @leash: as for wpfile_walk()
  *
  * Return: the number of pinned pages.
  */
 u64 wpfile_find_pinned(struct wpfile_mark *mark,
-		       const struct wpfile_span *spans, unsigned int nr)
+		       const struct wpfile_span *spans, unsigned int nr,
+		       const struct wpfile_leash *leash)
 {
 	struct search search = { .mark = mark };
 
 	if (!test_bit(AS_EVER_PINNED, &mark->file->inode->i_mapping->flags))
 		return 0;
-	wpfile_each_folio(mark, spans, nr, search_folio, &search);
+	wpfile_each_folio(mark, spans, nr, leash, search_folio, &search);
 	return search.pages;
 }

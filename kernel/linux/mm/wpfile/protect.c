@@ -53,6 +53,19 @@ static int reserve_spans(struct wpfile_mark *mark,
 	return err;
 }
 
+static void set_bits(void *arg)
+{
+	struct wpfile_part *part = arg;
+	struct wpfile_mark *mark = part->mark;
+	unsigned int i;
+
+	wpfile_unsettle(mark);
+	wpfile_pageset_reset(&mark->pages);
+	for (i = 0; i < part->nr; i++)
+		wpfile_pageset_set(&mark->pages, part->spans[i].first,
+				   part->spans[i].last);
+}
+
 /*
  * TRACK needs no instant, and holds up no writer: gates are locked out only
  * while the bits are set.  A store by an entry that the walker has not come to
@@ -61,19 +74,11 @@ static int reserve_spans(struct wpfile_mark *mark,
 static int protect_track(struct wpfile_part *part)
 {
 	struct wpfile_mark *mark = part->mark;
-	struct wpfile_span *spans = part->spans;
-	struct inode *inode = mark->file->inode;
-	unsigned int i;
 	int err;
 
-	if (wpfile_lock_gates(inode))
+	if (wpfile_run_locked(mark->file->inode, set_bits, part))
 		return -EINTR;
-	wpfile_unsettle(mark);
-	wpfile_pageset_reset(&mark->pages);
-	for (i = 0; i < part->nr; i++)
-		wpfile_pageset_set(&mark->pages, spans[i].first, spans[i].last);
-	wpfile_unlock_gates(inode);
-	err = wpfile_walk(mark, spans, part->nr, NULL);
+	err = wpfile_walk(mark, part->spans, part->nr, NULL);
 	/* What was not walked may be written unseen. */
 	if (err)
 		wpfile_pageset_lose(&mark->pages);
@@ -121,35 +126,39 @@ int wpfile_protect_all(struct wpfile_mark *mark)
 	return wpfile_protect(&part, 1);
 }
 
+static void clear_bits(void *arg)
+{
+	struct wpfile_part *part = arg;
+	unsigned int i;
+
+	for (i = 0; i < part->nr; i++)
+		wpfile_pageset_clear(&part->mark->pages, part->spans[i].first,
+				     part->spans[i].last);
+}
+
 /**
  * wpfile_unprotect - clear the bits of ranges, and drop what was captured
- * @mark: the mark; its monitor's op is held
- * @spans: the ranges
- * @nr: their number
+ * @part: the file and the ranges; its monitor's op is held
  *
  * Page tables stay as they are: the next write fault finds the bit clear.
  *
  * Return: 0; -ENOMEM or -EINTR with nothing changed.
  */
-int wpfile_unprotect(struct wpfile_mark *mark, const struct wpfile_span *spans,
-		     unsigned int nr)
+int wpfile_unprotect(struct wpfile_part *part)
 {
-	struct inode *inode = mark->file->inode;
-	int err = reserve_spans(mark, spans, nr);
-	unsigned int i;
+	struct wpfile_mark *mark = part->mark;
+	struct wpfile_span *span;
+	int err;
 
+	err = reserve_spans(mark, part->spans, part->nr) ?:
+	      wpfile_run_locked(mark->file->inode, clear_bits, part);
 	if (err)
 		return err;
-	if (wpfile_lock_gates(inode))
-		return -EINTR;
-	for (i = 0; i < nr; i++) {
-		wpfile_pageset_clear(&mark->pages, spans[i].first,
-				     spans[i].last);
+	for (span = part->spans; span < part->spans + part->nr; span++) {
+		wpfile_holds_release(mark, span->first, span->last);
+		/* No gate keeps anything of a page whose bit is clear. */
 		if (mark->shadow)
-			wpfile_shadow_drop(mark, spans[i].first, spans[i].last);
+			wpfile_shadow_drop(mark, span->first, span->last);
 	}
-	wpfile_unlock_gates(inode);
-	for (i = 0; i < nr; i++)
-		wpfile_holds_release(mark, spans[i].first, spans[i].last);
 	return 0;
 }

@@ -48,6 +48,19 @@ static void find(struct scan *scan, bool protect)
 	}
 }
 
+static void find_locked(void *arg)
+{
+	struct scan *scan = arg;
+
+	/*
+	 * If the set was lost, everything counts as written; what this call
+	 * does not come to stays unprotected, and is found by the next one.
+	 */
+	wpfile_unsettle(scan->mark);
+	wpfile_pageset_reset(&scan->mark->pages);
+	find(scan, true);
+}
+
 static int find_and_protect(struct scan *scan)
 {
 	struct wpfile_mark *mark = scan->mark;
@@ -59,35 +72,29 @@ static int find_and_protect(struct scan *scan)
 	set_active_memcg(old);
 	if (err)
 		return err;
-	if (wpfile_lock_gates(mark->file->inode))
+	if (wpfile_run_locked(mark->file->inode, find_locked, scan))
 		return -EINTR;
-	/*
-	 * If the set was lost, everything counts as written; what this call
-	 * does not come to stays unprotected, and is found by the next one.
-	 */
-	wpfile_unsettle(mark);
-	wpfile_pageset_reset(&mark->pages);
-	find(scan, true);
-	wpfile_unlock_gates(mark->file->inode);
 	return wpfile_walk(mark, scan->found, scan->nr, NULL);
+}
+
+static void clear_found(void *arg)
+{
+	struct scan *scan = arg;
+	unsigned int i;
+
+	for (i = 0; i < scan->nr; i++)
+		wpfile_pageset_clear(&scan->mark->pages, scan->found[i].first,
+				     scan->found[i].last);
 }
 
 /* The caller does not learn what was found: let the next SCAN find it again. */
 static void unprotect_found(struct scan *scan)
 {
 	struct wpfile_mark *mark = scan->mark;
-	unsigned int i;
 
-	if (!scan->nr)
-		return;
-	if (wpfile_lock_gates(mark->file->inode)) {
+	if (scan->nr &&
+	    wpfile_run_locked(mark->file->inode, clear_found, scan))
 		wpfile_pageset_lose(&mark->pages);
-		return;
-	}
-	for (i = 0; i < scan->nr; i++)
-		wpfile_pageset_clear(&mark->pages, scan->found[i].first,
-				     scan->found[i].last);
-	wpfile_unlock_gates(mark->file->inode);
 }
 
 static int copy_found(struct scan *scan, struct wpfile_range __user *user)

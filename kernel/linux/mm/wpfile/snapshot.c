@@ -12,6 +12,7 @@
  */
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/poll.h>
 #include <linux/seq_file.h>
 #include <linux/sched/signal.h>
 #include <linux/splice.h>

@@ -254,9 +254,12 @@ static pgoff_t chunk_end(const struct wpfile_span *spans, unsigned int nr,
 	return spans[-1].last;
 }
 
-static bool aborted(const bool *abort)
+/* Why to stop; without a leash, when the caller is killed. */
+static int stopped(const struct wpfile_leash *leash)
 {
-	return abort ? READ_ONCE(*abort) : fatal_signal_pending(current);
+	if (leash ? READ_ONCE(leash->killed) : fatal_signal_pending(current))
+		return -EINTR;
+	return leash && time_after(jiffies, leash->deadline) ? -ETIMEDOUT : 0;
 }
 
 /*
@@ -265,7 +268,7 @@ static bool aborted(const bool *abort)
  */
 static pgoff_t walk_chunk(struct address_space *mapping,
 			  const struct wpfile_span *spans, unsigned int nr,
-			  pgoff_t first, const bool *abort)
+			  pgoff_t first, const struct wpfile_leash *leash)
 {
 	pgoff_t last = spans[nr - 1].last, end;
 	struct vm_area_struct *vma;
@@ -282,7 +285,7 @@ static pgoff_t walk_chunk(struct address_space *mapping,
 	vma_interval_tree_foreach(vma, &mapping->i_mmap, first, end) {
 		if (wpfile_vma_walked(vma))
 			protect_vma(vma, spans, nr, first, end);
-		if (aborted(abort))
+		if (stopped(leash))
 			break;
 	}
 	i_mmap_unlock_read(mapping);
@@ -291,15 +294,15 @@ static pgoff_t walk_chunk(struct address_space *mapping,
 
 static int walk_spans(struct address_space *mapping,
 		      const struct wpfile_span *spans, unsigned int nr,
-		      const bool *abort)
+		      const struct wpfile_leash *leash)
 {
 	pgoff_t next = 0;
 
 	while (nr) {
 		next = walk_chunk(mapping, spans, nr, max(next, spans->first),
-				  abort);
-		if (aborted(abort))
-			return -EINTR;
+				  leash);
+		if (stopped(leash))
+			return stopped(leash);
 		while (nr && spans->last < next) {
 			spans++;
 			nr--;
@@ -311,7 +314,8 @@ static int walk_spans(struct address_space *mapping,
 
 /* Those of a span: the pages that are in memory. */
 static void each_folio(struct address_space *mapping, struct wpfile_span span,
-		       wpfile_folio_fn fn, void *arg)
+		       const struct wpfile_leash *leash, wpfile_folio_fn fn,
+		       void *arg)
 {
 	pgoff_t next = span.first;
 	struct folio_batch batch;
@@ -319,7 +323,7 @@ static void each_folio(struct address_space *mapping, struct wpfile_span span,
 	unsigned int i;
 
 	folio_batch_init(&batch);
-	while (next <= span.last &&
+	while (next <= span.last && !stopped(leash) &&
 	       filemap_get_folios(mapping, &next, span.last, &batch)) {
 		for (i = 0; i < folio_batch_count(&batch); i++) {
 			folio = batch.folios[i];
@@ -339,18 +343,21 @@ static void each_folio(struct address_space *mapping, struct wpfile_span span,
  * @mark: of the file
  * @spans: the ranges
  * @nr: their number
+ * @leash: as for wpfile_walk()
  * @fn: called for each folio that is in a range, at least in part, locked and with
  *	one reference of this function's
  * @arg: for @fn
  */
 void wpfile_each_folio(struct wpfile_mark *mark,
 		       const struct wpfile_span *spans, unsigned int nr,
-		       wpfile_folio_fn fn, void *arg)
+		       const struct wpfile_leash *leash, wpfile_folio_fn fn,
+		       void *arg)
 {
 	unsigned int i;
 
 	for (i = 0; i < nr; i++)
-		each_folio(mark->file->inode->i_mapping, spans[i], fn, arg);
+		each_folio(mark->file->inode->i_mapping, spans[i], leash, fn,
+			   arg);
 }
 
 /**
@@ -358,20 +365,20 @@ void wpfile_each_folio(struct wpfile_mark *mark,
  * @mark: the mark; the bits of the ranges have been set
  * @spans: the ranges, in order
  * @nr: their number
- * @abort: stop when this becomes true; NULL to stop when the caller is killed
+ * @leash: when to stop; NULL: when the caller is killed
  *
  * Return: 0 with nothing in the ranges writable but what was since made so with
- * its bit clear, and @mark->pinned counted; -EINTR if stopped, with an unknown
- * part done.
+ * its bit clear, and @mark->pinned counted; -EINTR or -ETIMEDOUT if stopped, with an
+ * unknown part done.
  */
 int wpfile_walk(struct wpfile_mark *mark, const struct wpfile_span *spans,
-		unsigned int nr, const bool *abort)
+		unsigned int nr, const struct wpfile_leash *leash)
 {
 	int err;
 
 	/* The bits before the entries.  Partner: the barrier of the filters. */
 	smp_mb();
-	err = walk_spans(mark->file->inode->i_mapping, spans, nr, abort);
+	err = walk_spans(mark->file->inode->i_mapping, spans, nr, leash);
 	if (err)
 		return err;
 	/*
@@ -380,7 +387,10 @@ int wpfile_walk(struct wpfile_mark *mark, const struct wpfile_span *spans,
 	 */
 	if (nr)
 		tlb_remove_table_sync_one();
-	mark->pinned = wpfile_find_pinned(mark, spans, nr);
+	mark->pinned = wpfile_find_pinned(mark, spans, nr, leash);
+	err = stopped(leash);
+	if (err)
+		return err;
 	wpfile_check_walk(mark, spans, nr);
 	/* The walk before the flag. */
 	smp_store_release(&mark->unsettled, false);

@@ -6,6 +6,7 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/path.h>
+#include <linux/rbtree.h>
 #include <linux/refcount.h>
 #include <linux/shmem_fs.h>
 #include <linux/spinlock.h>
@@ -20,12 +21,13 @@
 struct iov_iter;
 struct cred;
 struct mem_cgroup;
+struct pid_namespace;
 struct ucounts;
 struct wpfile_cmd;
 
 #define WPFILE_MAX_MONITORS	64
 #define WPFILE_MAX_RANGES	16384
-#define WPFILE_MAX_FILES	64
+#define WPFILE_MAX_FILES	32
 #define WPFILE_MAX_ARGS		PAGE_SIZE
 
 /* In a gate, where a writer waits: try, but not for long. */
@@ -100,6 +102,8 @@ struct wpfile_mon {
 	u32 queue_limit;
 	/** @cred: the creator's, who has a domain. */
 	const struct cred *cred;
+	/** @pid_ns: his. */
+	struct pid_namespace *pid_ns;
 	/** @ucounts: whose monitor it is, until there are no @marks. */
 	struct ucounts *ucounts;
 	/** @memcg: whom memory is charged to, with a reference; never changes. */
@@ -153,8 +157,12 @@ struct wpfile_mark {
 	struct wpfile_mon *mon;
 	/** @pages: which pages are protected. */
 	struct wpfile_pageset pages;
-	/** @holds: wpfile_hold by page; protected by @hold_lock. */
+	/** @holds: wpfile_hold by page; this and the next by @hold_lock. */
 	struct xarray holds;
+	/** @nr_holds: their number. */
+	unsigned long nr_holds;
+	/** @holds_by_id: those with an event, by its id. */
+	struct rb_root holds_by_id;
 	/** @closed: @holds gets no more; protected by @hold_lock. */
 	bool closed;
 	/** @hold_lock: before wpfile_mon.lock. */
@@ -201,6 +209,8 @@ struct wpfile_hold {
 	bool failed;
 	/** @posted: the event has been; under wpfile_mark.hold_lock. */
 	bool posted;
+	/** @by_id: in wpfile_mark.holds_by_id, if @posted. */
+	struct rb_node by_id;
 	/** @note: the event. */
 	struct wpfile_note note;
 };
@@ -229,8 +239,6 @@ void wpfile_mark_put(struct wpfile_mark *mark);
 struct wpfile_mark *wpfile_next_mark(struct wpfile_file *file, pgoff_t *index,
 				     pgoff_t last);
 void wpfile_count(struct wpfile_file *file, u32 nr[WPFILE_NR_MODES]);
-int wpfile_lock_gates(struct inode *inode);
-void wpfile_unlock_gates(struct inode *inode);
 
 /* gate.c */
 void wpfile_track(struct wpfile_mark *mark, pgoff_t index);
@@ -260,7 +268,6 @@ void wpfile_hold_put(struct wpfile_hold *hold);
 void wpfile_holds_release(struct wpfile_mark *mark, pgoff_t first,
 			  pgoff_t last);
 void wpfile_holds_close(struct wpfile_mark *mark);
-unsigned long wpfile_holds_count(struct wpfile_mark *mark);
 int wpfile_hold_resolve(struct wpfile_mark *mark, u64 id, bool fail,
 			pgoff_t *index);
 vm_fault_t wpfile_wait_fault(struct vm_fault *vmf, struct wpfile_hold *hold);
@@ -276,6 +283,7 @@ void wpfile_drop_members(struct wpfile_file *file);
 /* limits.c */
 u32 wpfile_wait_limit(u32 ms);
 u32 wpfile_queue_limit(u32 events);
+u32 wpfile_cut_limit(void);
 struct ucounts *wpfile_charge_user(void);
 void wpfile_uncharge_user(struct ucounts *ucounts);
 
@@ -292,23 +300,36 @@ void wpfile_shadow_drop(struct wpfile_mark *mark, pgoff_t first, pgoff_t last);
 int wpfile_capture(struct wpfile_mark *mark, pgoff_t index);
 int wpfile_capture_for_reader(struct wpfile_mark *mark, pgoff_t index);
 void wpfile_fail(struct wpfile_mark *mark, pgoff_t index, int err);
+void wpfile_lose(struct wpfile_mark *mark, pgoff_t index, int err);
 ssize_t wpfile_content_read(struct wpfile_mark *mark, loff_t pos,
 			    struct iov_iter *to);
 struct folio *wpfile_shadow_folio(struct wpfile_mark *mark, pgoff_t index);
 bool wpfile_content_is_data(struct wpfile_mark *mark, pgoff_t index);
+
+/**
+ * struct wpfile_leash - when to give up what writers wait for
+ * @killed: who has asked for it is
+ * @deadline: in jiffies
+ */
+struct wpfile_leash {
+	bool killed;
+	unsigned long deadline;
+};
 
 /* walk.c */
 typedef void (*wpfile_folio_fn)(struct folio *folio, struct wpfile_span span,
 				void *arg);
 void wpfile_each_folio(struct wpfile_mark *mark,
 		       const struct wpfile_span *spans, unsigned int nr,
-		       wpfile_folio_fn fn, void *arg);
+		       const struct wpfile_leash *leash, wpfile_folio_fn fn,
+		       void *arg);
 int wpfile_walk(struct wpfile_mark *mark, const struct wpfile_span *spans,
-		unsigned int nr, const bool *abort);
+		unsigned int nr, const struct wpfile_leash *leash);
 
 /* pin.c */
 u64 wpfile_find_pinned(struct wpfile_mark *mark,
-		       const struct wpfile_span *spans, unsigned int nr);
+		       const struct wpfile_span *spans, unsigned int nr,
+		       const struct wpfile_leash *leash);
 
 /* check.c */
 #ifdef CONFIG_DEBUG_WPFILE
@@ -346,14 +367,14 @@ struct wpfile_part {
 
 /* cut.c */
 int wpfile_cut(struct wpfile_part *parts, unsigned int nr);
+int wpfile_run_locked(struct inode *inode, void (*fn)(void *arg), void *arg);
 
 /* protect.c */
 unsigned int wpfile_sort_spans(struct wpfile_span *spans, unsigned int nr);
 int wpfile_reserve(struct wpfile_mark *mark, struct wpfile_span span);
 int wpfile_protect(struct wpfile_part *parts, unsigned int nr);
 int wpfile_protect_all(struct wpfile_mark *mark);
-int wpfile_unprotect(struct wpfile_mark *mark, const struct wpfile_span *spans,
-		     unsigned int nr);
+int wpfile_unprotect(struct wpfile_part *part);
 
 /* scan.c */
 int wpfile_scan(struct wpfile_mark *mark, struct wpfile_span span,
