@@ -6,7 +6,7 @@
 #   install-lib		with PREFIX, LIBDIR and DESTDIR
 #   man			manual pages, build/man/
 #   unit-tests		builds build/tests/unit/user-unit, which runs on any host,
-#			and build/tests/vm/library, which needs the kernel
+#			and build/tests/vm/*, which need the kernel
 #   asan-run		the same with ASan and UBSan, and runs it
 #   abi-run		compares the shared library with abi/, and the comparison with
 #			a library that has lost a symbol
@@ -105,6 +105,7 @@ $(MAN_PAGES):
 	$(SCDOC) <$< >$@.new && mv $@.new $@
 
 VMTEST		:= $(BUILD)/tests/vm
+VM_PROGRAMS	:= $(VMTEST)/library $(VMTEST)/broker
 
 # Unit tests of library and command, in one program.  System calls that only
 # the kernel with wpfile answers are replaced.
@@ -114,7 +115,7 @@ UNIT_OBJ	:= $(UNIT_SRC:libwpfile/tests/%.c=$(UNIT)/%.o)
 UNIT_WRAP	:= -Wl,--wrap=ioctl,--wrap=pread64,--wrap=connect
 CMOCKA_LIBS	 = $(shell $(PKG_CONFIG) --libs cmocka)
 
-unit-tests: $(UNIT)/user-unit $(VMTEST)/library $(UNIT)/header-c99.o \
+unit-tests: $(UNIT)/user-unit $(VM_PROGRAMS) $(UNIT)/header-c99.o \
 	$(UNIT)/header-c++.o
 
 $(UNIT)/%.o: libwpfile/tests/%.c libwpfile/libwpfile.mk
@@ -124,10 +125,10 @@ $(UNIT)/user-unit: $(UNIT_OBJ) $(BUILD)/ctl/parse.o $(LIB)/libwpfile.a
 	$(CC) $(USER_CFLAGS) $(UNIT_WRAP) -o $@ $^ $(CMOCKA_LIBS) -lpthread
 
 # The same calls against the kernel, in the VM.
-$(VMTEST)/library.o: libwpfile/tests/vm/library.c libwpfile/libwpfile.mk
+$(VMTEST)/%.o: libwpfile/tests/vm/%.c libwpfile/libwpfile.mk
 	$(USER_COMPILE) -c -o $@ $<
 
-$(VMTEST)/library: $(VMTEST)/library.o $(LIB)/libwpfile.a
+$(VM_PROGRAMS): %: %.o $(VMTEST)/vm.o $(LIB)/libwpfile.a
 	$(CC) $(USER_CFLAGS) -o $@ $^ $(CMOCKA_LIBS) -lpthread
 
 ABI		:= libwpfile/abi/$(WPFILE_SONAME).abi
@@ -155,4 +156,4 @@ $(UNIT)/header-c++.o: libwpfile/include/wpfile.h uapi/linux/wpfile.h
 	@mkdir -p $(@D)
 	$(CXX) -std=c++11 -Wall -Wextra -Werror -Iuapi -x c++ -c -o $@ $<
 
--include $(LIB_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(VMTEST)/library.d
+-include $(LIB_OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(VM_PROGRAMS:=.d) $(VMTEST)/vm.d

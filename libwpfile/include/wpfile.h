@@ -439,7 +439,10 @@ typedef int (*wpfile_holding_fn)(const struct wpfile_holding *holding, void *dat
 int wpfile_broker_each(struct wpfile_broker *broker, wpfile_holding_fn fn,
 		       void *data);
 
-/* Ends a monitor that the daemon holds, for all who subscribe.  -ENOENT, -EACCES. */
+/*
+ * Ends a monitor that the daemon holds, for all who subscribe: their connections end.
+ * -ENOENT, -EACCES.
+ */
 int wpfile_broker_release(struct wpfile_broker *broker, uint64_t id);
 
 /* OpenMetrics text, which the caller frees with free(). */

@@ -28,15 +28,14 @@ int wpfile_backlog_new(struct wpfile_mon *mon)
 	backlog = sys_alloc(calloc(1, sizeof(*backlog)));
 	if (!backlog)
 		return -ENOMEM;
-	pthread_mutex_lock(&mon->lock);
-	mon->backlog = backlog;
-	pthread_mutex_unlock(&mon->lock);
+	/* Partner: wpfile_backlog_take(). */
+	__atomic_store_n(&mon->backlog, backlog, __ATOMIC_RELEASE);
 	return 0;
 }
 
 static bool is_empty(const struct wpfile_backlog *backlog)
 {
-	return !backlog || backlog->pos == backlog->size;
+	return backlog->pos == backlog->size;
 }
 
 bool wpfile_backlog_empty(struct wpfile_mon *mon)
@@ -112,11 +111,16 @@ static ssize_t take(struct wpfile_backlog *backlog, char *buffer, size_t size)
 
 ssize_t wpfile_backlog_take(struct wpfile_mon *mon, void *buffer, size_t size)
 {
+	struct wpfile_backlog *backlog;
 	ssize_t got = 0;
 
+	/* Never in a loop: no lock, which might be another thread's at a fork(). */
+	backlog = __atomic_load_n(&mon->backlog, __ATOMIC_ACQUIRE);
+	if (!backlog)
+		return 0;
 	pthread_mutex_lock(&mon->lock);
-	if (!is_empty(mon->backlog))
-		got = take(mon->backlog, buffer, size);
+	if (!is_empty(backlog))
+		got = take(backlog, buffer, size);
 	pthread_mutex_unlock(&mon->lock);
 	return got;
 }

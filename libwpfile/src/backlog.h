@@ -8,6 +8,7 @@
 
 /* Events that were read together; only the loop that has the monitor reads more. */
 
+/* If it has none.  The others but _take are for one that has. */
 int wpfile_backlog_new(struct wpfile_mon *mon);
 bool wpfile_backlog_empty(struct wpfile_mon *mon);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -142,4 +144,44 @@ void daemon_read(struct question *question)
 		memcpy(&question->fd, CMSG_DATA(header), sizeof(int));
 	}
 	assert_int_equal(wire_check_request(question, size, fds), 0);
+}
+
+unsigned int count_open_fds(void)
+{
+	unsigned int nr = 0;
+	int fd;
+
+	for (fd = 0; fd < 256; fd++)
+		nr += fcntl(fd, F_GETFD) >= 0;
+	return nr;
+}
+
+int daemon_setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	f->open_fds = count_open_fds();
+	f->question.fd = -1;
+	f->broker = daemon_connect();
+	f->file = memfd_create("unit", MFD_CLOEXEC);
+	if (wpfile_target_dup_fd(f->file, &f->target) ||
+	    wpfile_target_use_broker(f->target, f->broker))
+		return -1;
+	*state = f;
+	return 0;
+}
+
+/* Whatever came or failed, no descriptor was left behind. */
+int daemon_teardown(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int open_fds = f->open_fds;
+
+	wpfile_target_free(f->target);
+	wpfile_broker_free(f->broker);
+	close(f->file);
+	close(daemon_socket);
+	close(f->question.fd);
+	free(f);
+	return count_open_fds() == open_fds ? 0 : -1;
 }

@@ -37,4 +37,19 @@ struct question {
 /* Reads one, which must have come and be sound. */
 void daemon_read(struct question *question);
 
+/* A connection, and a file whose target uses it. */
+struct fixture {
+	struct wpfile_broker *broker;
+	struct wpfile_target *target;
+	struct question question;
+	int file;
+	unsigned int open_fds;		/* before anything was opened */
+};
+
+/* Fails if a descriptor was left behind. */
+int daemon_setup(void **state);
+int daemon_teardown(void **state);
+
+unsigned int count_open_fds(void);
+
 #endif /* WPFILE_TESTS_DAEMON_H */

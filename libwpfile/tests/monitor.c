@@ -316,36 +316,6 @@ static void consent_is_asked_for_the_file(void **state)
 	wpfile_target_free(target);
 }
 
-/* The monitor is a copy of the memfd's descriptor. */
-static void content_is_read_and_written_at_an_offset(void **state)
-{
-	char buffer[4] = "";
-
-	assert_int_equal(wpfile_pwrite(*state, "abcd", 4, PAGE), 4);
-	assert_int_equal(wpfile_pread(*state, buffer, 2, PAGE + 1), 2);
-	assert_string_equal(buffer, "bc");
-	assert_int_equal(wpfile_pread(*state, buffer, 4, PAGE + 4), 0);
-	errno = 1234;
-	assert_int_equal(wpfile_pread(*state, buffer, 4, 1ULL << 63), -EINVAL);
-	assert_int_equal(wpfile_pwrite(*state, buffer, 4, 1ULL << 63), -EINVAL);
-	assert_int_equal(errno, 1234);
-}
-
-static void a_descriptor_becomes_a_monitor_with_a_copy(void **state)
-{
-	struct wpfile_mon *mon = NULL;
-	int fd = wpfile_mon_fd(*state), copy;
-
-	assert_int_equal(wpfile_mon_dup_fd(fd, &mon), 0);
-	copy = wpfile_mon_fd(mon);
-	assert_int_not_equal(copy, fd);
-	assert_int_equal(fcntl(copy, F_GETFD), FD_CLOEXEC);
-	wpfile_mon_free(mon);
-	assert_int_equal(fcntl(copy, F_GETFD), -1);
-	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
-	assert_int_equal(wpfile_mon_dup_fd(-1, &mon), -EBADF);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 static const struct CMUnitTest tests[] = {
@@ -360,8 +330,6 @@ static const struct CMUnitTest tests[] = {
 	TEST(another_file_has_a_handle_of_its_own),
 	TEST(all_files_are_protected_if_asked_for),
 	TEST(consent_is_asked_for_the_file),
-	TEST(content_is_read_and_written_at_an_offset),
-	TEST(a_descriptor_becomes_a_monitor_with_a_copy),
 };
 
 SUITE(monitor_suite, tests);

@@ -50,9 +50,10 @@ ssize_t __wrap_pread64(int fd, void *buffer, size_t size, off_t offset)
 int main(void)
 {
 	static const struct suite *const suites[] = {
-		&broker_suite, &event_suite, &fdinfo_suite, &loop_suite,
-		&maps_suite, &monitor_suite, &parse_suite, &save_suite,
-		&subscription_suite, &target_suite, &wire_suite,
+		&broker_suite, &connection_suite, &content_suite, &event_suite,
+		&fdinfo_suite, &loop_suite, &maps_suite, &monitor_suite,
+		&parse_suite, &save_suite, &subscription_suite, &target_suite,
+		&wire_suite,
 	};
 	struct CMUnitTest tests[256] = { 0 };
 	size_t i, nr = 0;

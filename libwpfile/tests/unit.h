@@ -25,6 +25,8 @@ struct suite {
 	}
 
 extern const struct suite broker_suite;
+extern const struct suite connection_suite;
+extern const struct suite content_suite;
 extern const struct suite event_suite;
 extern const struct suite fdinfo_suite;
 extern const struct suite loop_suite;

@@ -3,60 +3,16 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../unit.h"
+#include "vm.h"
 
-#define PAGES 8
 #define NOBODY 65534
-
-static size_t page;
-
-/* A file of pages, each filled with its number, and its target. */
-struct file {
-	int fd;
-	char *map;
-	struct wpfile_target *target;
-};
-
-static void file_open(struct file *file)
-{
-	unsigned int i;
-
-	file->fd = memfd_create("library", MFD_CLOEXEC);
-	assert_int_equal(ftruncate(file->fd, PAGES * page), 0);
-	file->map = mmap(NULL, PAGES * page, PROT_READ | PROT_WRITE, MAP_SHARED,
-			 file->fd, 0);
-	assert_ptr_not_equal(file->map, MAP_FAILED);
-	for (i = 0; i < PAGES; i++)
-		memset(file->map + i * page, i, page);
-	assert_int_equal(wpfile_target_dup_fd(file->fd, &file->target), 0);
-}
-
-static void file_close(struct file *file)
-{
-	wpfile_target_free(file->target);
-	munmap(file->map, PAGES * page);
-	close(file->fd);
-}
-
-static struct wpfile_mon *mon_open(const struct file *file, unsigned int mode,
-				   uint64_t cookie)
-{
-	struct wpfile_monitor args = { .size = sizeof(args), .mode = mode,
-				       .cookie = cookie };
-	struct wpfile_mon *mon;
-
-	assert_int_equal(wpfile_mon_open(file->target, &args, &mon), 0);
-	return mon;
-}
 
 /* Someone who writes the first byte of a page, and waits as long as he must. */
 struct writer {
@@ -503,15 +459,7 @@ static const struct CMUnitTest tests[] = {
 
 int main(void)
 {
-	struct wpfile_query query = { .size = sizeof(query) };
-	int ret = wpfile_query_system(&query);
-
-	if (ret) {
-		printf("1..0 # SKIP no wpfile in this kernel: %s\n",
-		       strerror(-ret));
-		return 4;
-	}
-	page = sysconf(_SC_PAGESIZE);
+	need_kernel();
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests_name("library", tests, NULL, NULL) != 0;
 }
