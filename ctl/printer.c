@@ -18,15 +18,29 @@
 
 #define BUFFER_SIZE (256 << 10)	/* bytes; some thousand lines */
 
+/* Who shares stdout with us may have made it O_NONBLOCK. */
+static void wait_for_room(void)
+{
+	struct pollfd room = { .fd = STDOUT_FILENO, .events = POLLOUT };
+
+	poll(&room, 1, -1);
+}
+
 static int write_all(const char *data, size_t size)
 {
 	ssize_t done;
 
-	for (; size; data += done, size -= done) {
+	while (size) {
 		done = write(STDOUT_FILENO, data, size);
+		if (done < 0 && errno == EAGAIN) {
+			wait_for_room();
+			continue;
+		}
 		if (done < 0)
 			return fail_hint(CTL_FAILED, NULL,
 					 "cannot write to stdout");
+		data += done;
+		size -= done;
 	}
 	return CTL_OK;
 }

@@ -66,13 +66,17 @@ int session_open(struct session *session, const struct args *args,
 	return ret ? ret : check_ranges(session);
 }
 
-bool session_tell(struct session *session, const struct wpfile_event *event,
-		  bool answered)
+void session_name(const struct session *session,
+		  const struct wpfile_event *event, char command[COMMAND_SIZE])
 {
-	char command[COMMAND_SIZE] = "";
-
+	*command = '\0';
 	if (event->tid && !session->events.quiet)
 		read_command(event->tid, command);
+}
+
+bool session_tell(struct session *session, const struct wpfile_event *event,
+		  bool answered, const char *command)
+{
 	events_tell(&session->events, event, answered, command);
 	if (events_nr(&session->events) == session->args->count)
 		session->enough = true;
@@ -91,12 +95,15 @@ static void note_overflow(struct session *session)
 	session->overflows = info.overflows;
 }
 
-/* -ENOENT: he has passed, or was killed. */
+/*
+ * Who waits is there to be named; once he has his answer he may be gone.  -ENOENT:
+ * he has passed, or was killed.
+ */
 static int on_event(struct wpfile_mon *mon, const struct wpfile_event *event,
 		    void *data)
 {
 	struct session *session = data;
-	bool waiting = event->outcome == WPFILE_WAITING;
+	char command[COMMAND_SIZE];
 	int ret = -ENOENT;
 
 	if (event->type == WPFILE_EVENT_OVERFLOW)
@@ -104,11 +111,12 @@ static int on_event(struct wpfile_mon *mon, const struct wpfile_event *event,
 	if (event->type == WPFILE_EVENT_OVERFLOW ||
 	    event->type == WPFILE_EVENT_FAILED)
 		return 0;
-	if (waiting)
+	session_name(session, event, command);
+	if (event->outcome == WPFILE_WAITING)
 		ret = wpfile_resolve(mon, event->id, WPFILE_ALLOW);
 	if (ret && ret != -ENOENT)
 		return ret;
-	return session_tell(session, event, !ret) ? -ECANCELED : 0;
+	return session_tell(session, event, !ret, command) ? -ECANCELED : 0;
 }
 
 static int run_loop(struct session *session)

@@ -94,9 +94,12 @@ int session_open(struct session *session, const struct args *args,
 int session_monitor(struct session *session, uint32_t mode);
 int session_protect(struct session *session);
 int session_next(struct session *session);
+/* The command of the writer, "" if it is not known, or nobody asks. */
+void session_name(const struct session *session,
+		  const struct wpfile_event *event, char command[COMMAND_SIZE]);
 /* True if that was the last that was asked for. */
 bool session_tell(struct session *session, const struct wpfile_event *event,
-		  bool answered);
+		  bool answered, const char *command);
 bool session_ended(const struct session *session);
 /* Lets all writers go on, then waits for the printer; @ret or what went wrong. */
 int session_close(struct session *session, int ret);

@@ -6,21 +6,31 @@
 
 #define MESSAGES 64		/* in one go; then signals have their turn */
 
+/* True if that was enough. */
+static bool tell(struct session *session, const struct wpfile_event *event)
+{
+	char command[COMMAND_SIZE];
+
+	if (event->type == WPFILE_EVENT_OVERFLOW)
+		events_lose(&session->events, event->bytes);
+	if (event->type == WPFILE_EVENT_OVERFLOW ||
+	    event->type == WPFILE_EVENT_FAILED)
+		return false;
+	session_name(session, event, command);
+	return session_tell(session, event, event->outcome == WPFILE_WAITING,
+			    command);
+}
+
 static int hand_on(struct session *session, const void *buffer, size_t size)
 {
 	const struct wpfile_event *event;
 	size_t pos = 0;
 	int ret;
 
-	while ((ret = wpfile_event_next(buffer, size, &pos, &event)) > 0) {
-		if (event->type == WPFILE_EVENT_OVERFLOW)
-			events_lose(&session->events, event->bytes);
-		else if (event->type != WPFILE_EVENT_FAILED &&
-			 session_tell(session, event,
-				      event->outcome == WPFILE_WAITING))
-			return 0;
-	}
-	return ret;
+	do
+		ret = wpfile_event_next(buffer, size, &pos, &event);
+	while (ret > 0 && !tell(session, event));
+	return ret < 0 ? ret : 0;
 }
 
 static int fail_read(const struct session *session, int err)

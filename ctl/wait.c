@@ -28,12 +28,26 @@ void wait_forget(struct wait *wait, int which)
 	poll->revents = 0;
 }
 
+static void our_signals(sigset_t *ret_set, bool also_stop)
+{
+	sigemptyset(ret_set);
+	sigaddset(ret_set, SIGINT);
+	sigaddset(ret_set, SIGTERM);
+	sigaddset(ret_set, SIGHUP);
+	if (also_stop)
+		sigaddset(ret_set, SIGTSTP);
+}
+
+/* From now on a signal ends us at once, also if stdout blocks. */
 void wait_close(struct wait *wait)
 {
+	sigset_t set;
 	int i;
 
 	for (i = 0; i < NR_WAITS; i++)
 		wait_forget(wait, i);
+	our_signals(&set, true);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
 static int add(struct wait *wait, int which, int fd)
@@ -53,12 +67,7 @@ int wait_add_signals(struct wait *wait, bool also_stop)
 {
 	sigset_t set;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	if (also_stop)
-		sigaddset(&set, SIGTSTP);
+	our_signals(&set, also_stop);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	return add(wait, WAIT_SIGNALS, signalfd(-1, &set, SFD_CLOEXEC));
 }
