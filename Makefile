@@ -10,7 +10,7 @@ JOBS		?= $(shell nproc)
 
 SUBMAKE		= $(MAKE) --no-print-directory
 
-.PHONY: help deps kernel demo demo-postgres test test-hooks torture selftests cost patches install clean distclean check-style deb deb-kernel test-packages check-asan check-abi test-nightly
+.PHONY: help deps kernel demo demo-postgres test test-hooks torture selftests cost patches install clean distclean check-style deb deb-kernel test-packages check-asan check-abi test-nightly test-daemon-checks torture-daemon
 .DEFAULT_GOAL	:= help
 .DELETE_ON_ERROR:
 
@@ -22,7 +22,7 @@ help: ## this text
 	@echo 'KERNEL=vm|debug|stock for kernel; ONLY=REGEX, JOBS=N for test; PREFIX, DESTDIR for install'
 
 deps: ## install the Debian packages that all targets need
-	@scripts/deps build kernel vm man test postgres patches style selftests
+	@scripts/deps build daemon kernel vm man test postgres patches style selftests
 
 kernel: ## build the kernel KERNEL in build/kernel-$(KERNEL)
 	@scripts/deps kernel
@@ -40,10 +40,10 @@ demo-postgres: ## the same of PostgreSQL's shared buffers under pgbench
 	@$(SUBMAKE) demo-postgres-run
 
 test: ## all tests; the last line is "N passed, M failed, K skipped"
-	@scripts/deps build kernel vm man test
+	@scripts/deps build daemon kernel vm man test
 	@scripts/kernel-build vm
 	@scripts/kernel-build debug
-	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init lib ctl unit-tests kernel-tests random-test torture-build demo-build
+	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init lib ctl daemon unit-tests daemon-unit kernel-tests random-test torture-build demo-build
 	@tests/run --jobs $(JOBS) --only '$(ONLY)'
 
 test-nightly: ## what is too long for test: every way to write in every mode on debug
@@ -64,6 +64,16 @@ torture: ## cuts under everything that moves memory, MINUTES on each of debug, r
 	@scripts/kernel-build debug
 	@scripts/kernel-build race
 	@$(SUBMAKE) -j$(JOBS) torture-run
+
+torture-daemon: ## wpfiled, its clients and writers killed at random for MINUTES (10): every event accounted for
+	@scripts/deps build daemon kernel vm
+	@scripts/kernel-build vm
+	@$(SUBMAKE) $(BUILD)/vm/init torture-daemon-run
+
+test-daemon-checks: ## take each check out of wpfiled in turn, and see a test fail
+	@scripts/deps build daemon kernel vm test
+	@scripts/kernel-build vm
+	@$(SUBMAKE) $(BUILD)/vm/init test-daemon-checks-run
 
 selftests: ## the kernel's own mm and memfd tests, on stock and on vm, compared
 	@scripts/deps build kernel vm test selftests

@@ -6,6 +6,7 @@
 #   install-daemon	with PREFIX, SBINDIR, SYSCONFDIR and DESTDIR
 #   man			manual pages, build/man/
 #   daemon-unit		build/tests/daemon/unit, which runs on any host
+#   torture-daemon-run, test-daemon-checks-run	in the virtual machine
 
 SBINDIR		?= $(PREFIX)/sbin
 SYSCONFDIR	?= /etc
@@ -18,7 +19,7 @@ DAEMON_LIBS	 = $(shell $(PKG_CONFIG) --libs libsystemd inih libcap-ng \
 # What the daemon has in common with the others: the decoder, and numbers.
 DAEMON_COMPILE	 = $(USER_COMPILE) -Ilibwpfile/src -Ictl
 
-.PHONY: daemon install-daemon daemon-unit
+.PHONY: daemon install-daemon daemon-unit torture-daemon-run test-daemon-checks-run
 
 daemon: $(BUILD)/wpfiled
 
@@ -47,7 +48,7 @@ $(DAEMON_MAN): $(BUILD)/man/%: daemon/%.scd
 DAEMON_UNIT	:= $(BUILD)/tests/daemon
 DAEMON_UNIT_SRC	:= $(wildcard daemon/tests/*.c)
 DAEMON_UNIT_OBJ	:= $(DAEMON_UNIT_SRC:daemon/tests/%.c=$(DAEMON_UNIT)/%.o)
-DAEMON_UNIT_WRAP := -Wl,--wrap=poll
+DAEMON_UNIT_WRAP := -Wl,--wrap=poll,--wrap=capng_get_caps_process
 
 daemon-unit: $(DAEMON_UNIT)/unit
 
@@ -58,5 +59,18 @@ $(DAEMON_UNIT)/unit: $(DAEMON_UNIT_OBJ) $(filter-out $(DAEMON)/main.o,$(DAEMON_O
 		$(BUILD)/ctl/parse.o $(LIB)/libwpfile.a
 	$(CC) $(USER_CFLAGS) $(DAEMON_UNIT_WRAP) -o $@ $^ $(DAEMON_LIBS) \
 		$(CMOCKA_LIBS) -lpthread
+
+# In the virtual machine.  MINUTES as told, or 10.
+DAEMON_MINUTES	= $(if $(findstring command,$(origin MINUTES)),$(MINUTES),10)
+
+torture-daemon-run: daemon
+	@tests/vm/run --kernel vm --cpus 2 --mem 1G \
+		--timeout $$(($(DAEMON_MINUTES) * 60 + 300)) -- \
+		daemon/tests/torture.py --minutes $(DAEMON_MINUTES)
+
+test-daemon-checks-run: daemon daemon-unit
+	@daemon/tests/checks build
+	@tests/vm/run --kernel vm --cpus 2 --mem 1G --timeout 1200 -- \
+		daemon/tests/checks run
 
 -include $(DAEMON_OBJ:.o=.d) $(DAEMON_UNIT_OBJ:.o=.d)

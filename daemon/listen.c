@@ -59,7 +59,7 @@ static int admit_group(const char *path, const char *group)
 		return 0;
 	entry = getgrnam(group);
 	if (!entry)
-		return -ENOENT;
+		return -EINVAL;
 	if (chown(path, -1, entry->gr_gid) < 0 || chmod(path, 0660) < 0)
 		return -errno;
 	return 0;
@@ -73,10 +73,13 @@ static int bind_at(int fd, const struct sockaddr_un *address, const char *group)
 	if (bind(fd, (const void *)address, sizeof(*address)) < 0)
 		err = -errno;
 	umask(mask);
-	if (!err)
-		err = admit_group(address->sun_path, group);
+	if (err)
+		return err;
+	err = admit_group(address->sun_path, group);
 	if (!err && listen(fd, BACKLOG) < 0)
 		err = -errno;
+	if (err)
+		unlink(address->sun_path);
 	return err;
 }
 

@@ -155,8 +155,9 @@ static int open_socket(struct daemon *daemon, const struct options *options)
 	if (daemon->listener >= 0)
 		return 0;
 	daemon->listener = listen_at(path, options->group);
-	if (daemon->listener == -ENOENT && options->group)
-		return fail(options->group, -ENOENT);
+	if (daemon->listener == -EINVAL)
+		log_say(LOG_ERR, "the group %s does not exist: create it, or name "
+			"another one", options->group);
 	if (daemon->listener < 0)
 		return fail(path, daemon->listener);
 	daemon->socket = path;

@@ -135,13 +135,11 @@ static int look_up(int socket, int pidfd, struct peer *peer)
 {
 	int ret, err;
 
-	ret = check_alive(pidfd);
-	if (!ret)
-		ret = get_groups(socket, peer);
+	ret = get_groups(socket, peer);
 	if (ret)
 		return ret;
 	ret = get_capabilities(peer);
-	/* Was it his pid all the time?  Otherwise it does not matter what was found. */
+	/* Who is alive now was so before.  Else it does not matter what was found. */
 	err = check_alive(pidfd);
 	return err ? err : ret;
 }

@@ -29,6 +29,12 @@ int request_run(struct client *client, struct incoming *incoming);
 /* Marks it as refused by us.  Returns @err. */
 int request_refuse(struct request *request, int err);
 
+/* grant.c */
+int request_file(struct request *request, struct owner *ret_owner);
+int request_monitor(struct request *request);
+int request_snapshot(struct request *request);
+int request_subscribe(struct request *request);
+
 /* list.c */
 int request_list(struct request *request);
 int request_release(struct request *request);

@@ -7,11 +7,9 @@ import signal
 import time
 
 import wire
-from harness import (Daemon, Guest, PAGE, Writer, check, collect, equal, main, memory, monitors_of, offsets, test,
-                     wait_until)
+from harness import (ALICE, BOB, Daemon, Guest, PAGE, Writer, check, collect, equal, main, memory, monitors_of,
+                     offsets, test, wait_until)
 from wire import DENIED, OVERFLOW, PASSED, SUBSCRIBE_DENY, refused
-
-ALICE, BOB = 1001, 1002
 
 WATCH = """
 [rule administrators]

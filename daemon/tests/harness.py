@@ -20,13 +20,21 @@ import traceback
 import wire
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PROGRAM = os.path.join(ROOT, "build", "wpfiled")
+PROGRAM = os.environ.get("WPFILED") or os.path.join(ROOT, "build", "wpfiled")
 PAGE = wire.PAGE
 IOC_QUERY, IOC_MONITOR, IOC_PROTECT, IOC_SCAN = 0xBD00, 0xBD01, 0xBD20, 0xBD22
 CLONE_NEWUSER = 0x10000000
 PR_SET_KEEPCAPS = 8
 SYS_CAPSET = 126
 CAPABILITY_VERSION_3 = 0x20080522
+
+ALICE, BOB = 1001, 1002
+OWN = """
+[rule own]
+who = any
+files = own
+modes = track capture snapshot
+"""
 
 libc = ctypes.CDLL(None, use_errno=True)
 

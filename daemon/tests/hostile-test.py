@@ -13,7 +13,7 @@ import time
 
 import wire
 from harness import (Daemon, Guest, PAGE, Skip, check, equal, main, memory, monitors_of, test, wait_until)
-from wire import HELLO, METRICS, MONITOR, QUERY, SNAPSHOT, SUBSCRIBE, TRACK, message, refused
+from wire import HELLO, METRICS, MONITOR, TRACK, message, refused
 
 ALL = """
 [daemon]
@@ -77,6 +77,15 @@ def who_breaks_the_rules_is_disconnected():
         equal(daemon.connect(greet=False).hello(99), 1)
         wait_until(lambda: "wpfiled_clients 1\n" in daemon.connect().metrics())
         equal(monitors_of(fd), [0] * 4)
+
+
+@test
+def what_is_cut_off_is_no_message():
+    """The beginning would be a request, if its end did not matter."""
+    with Daemon(ALL) as daemon:
+        data = message(METRICS, serial=5)
+        check(is_dropped(daemon, data + b"\0" * 500), "a tail")
+        check(is_dropped(daemon, message(METRICS, b"\0" * 240, size=256) + b"x"), "one byte too many")
 
 
 @test
@@ -255,6 +264,9 @@ def the_socket_is_for_its_group_only():
         group = grp.getgrnam("daemon")
     except KeyError:
         raise Skip("no group daemon") from None
+    daemon = Daemon(ALL, wait=False, options=["--group", "no-such-group"])
+    equal(daemon.process.wait(60), 1)
+    check("the group no-such-group does not exist" in daemon.log() and not os.path.exists(daemon.socket))
     daemon = Daemon(ALL, wait=False, options=["--group", "daemon"])
     with daemon:
         daemon.wait_for("ready")

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The fd store, played by the test: what outlives the daemon, and how it is found again. As root, in the virtual machine."""
+"""The fd store, played by the test: what outlives the daemon, and how it is found again. As root, in the VM."""
 
 import array
 import os
@@ -9,11 +9,11 @@ import socket
 import time
 
 import wire
-from harness import (Daemon, Guest, Writer, check, collect, equal, main, memory, monitors_of, offsets, test,
-                     wait_until)
+from harness import (ALICE, Daemon, Guest, Writer, check, collect, equal, libc, main, memory, monitors_of, offsets,
+                     test, wait_until)
 from wire import DENY, SUBSCRIBE_DENY, SYNC, refused
 
-ALICE = 1001
+PTRACE_ATTACH, PTRACE_DETACH, WALL = 16, 17, 0x40000000
 POLICY = """
 [rule r]
 who = any
@@ -242,6 +242,27 @@ def the_watchdog_is_fed_while_loop_and_pump_move():
         manager.read(3)
         check(not any("WATCHDOG" in state for state in manager.states), "it is fed by nobody")
         os.kill(daemon.pid, signal.SIGCONT)
+        manager.wait_for("WATCHDOG")
+    manager.close()
+
+
+@test
+def the_watchdog_is_not_fed_when_the_pump_stands_still():
+    manager = Manager()
+    with manager.start(env={"WATCHDOG_USEC": "1000000"}) as daemon:
+        manager.wait_for("WATCHDOG")
+        pump = max(int(name) for name in os.listdir(f"/proc/{daemon.pid}/task"))
+        check(pump != daemon.pid)
+        check(libc.ptrace(PTRACE_ATTACH, pump, None, None) == 0, "it cannot be stopped")
+        os.waitpid(pump, WALL)
+        time.sleep(1)
+        manager.read()
+        manager.states.clear()
+        manager.read(2)
+        check(daemon.connect().metrics(), "the loop stands still, too: the test proves nothing")
+        check(not any("WATCHDOG" in state for state in manager.states), "it is fed though the pump stands still")
+        daemon.wait_for("the pump does not move")
+        libc.ptrace(PTRACE_DETACH, pump, None, None)
         manager.wait_for("WATCHDOG")
     manager.close()
 

@@ -63,7 +63,7 @@ def write_for_ever(_sock, fd, part, progress, denied):
         if number % KEEP == 0 and not denied:
             start = max(0, offset - 2 * KEEP * PAGE)
             libc.fallocate(fd, 3, ctypes.c_long(start), ctypes.c_long(KEEP * PAGE))
-        time.sleep(0.002)
+        time.sleep(0.01)
 
 
 def disturb(_sock, daemon, fds, seed):
@@ -84,7 +84,7 @@ def disturb(_sock, daemon, fds, seed):
                 lambda: client.send(b"nonsense"), client.close)))
             while len(held) > 4:
                 os.close(held.pop(0))
-        except (OSError, wire.Gone, TimeoutError):
+        except (OSError, ValueError, wire.Gone):  # closed by either
             client = None
             time.sleep(0.01)
 
@@ -125,9 +125,8 @@ class Subscriber:
         self.client = None
 
     def start(self, daemon, rng):
-        self.last = {}
-        self.lost = False  # an OVERFLOW since the last event of some part: which are in self.unsure
-        self.unsure = {}
+        self.last = {}  # page of a part
+        self.unsure = {}  # an OVERFLOW since that?
         self.missing = 0
         self.told_lost = 0
         self.exact = True
@@ -178,7 +177,7 @@ class Subscriber:
     def check_end(self):
         for part, last in self.last.items():
             wanted = self.file.progress[part] % PART
-            check(last == wanted or self.unsure.get(part),
+            check((last - wanted) % PART in (0, 1) or self.unsure.get(part),
                   f"part {part} denied={self.file.denied}: the last event is of page {last}, not {wanted}")
 
 
@@ -190,9 +189,7 @@ class Run:
         self.files = [File(False), File(True)]
         self.subscribers = [Subscriber(file, self.counts) for file in self.files for _ in range(4)]
         self.disturbers = []
-
-    def fds(self):
-        return [file.fd for file in self.files]
+        self.kills = 0
 
     def start(self):
         for file in self.files:
@@ -208,7 +205,8 @@ class Run:
 
     def kill_something(self):
         what = self.rng.random()
-        if what < 0.2:
+        self.kills += 1
+        if what < 0.2 or self.kills == 4:
             self.daemon.kill()
             self.daemon = Daemon(POLICY, directory=self.daemon.dir)
             self.counts["daemons"] += 1
@@ -219,8 +217,7 @@ class Run:
         else:
             file, part = self.rng.choice(self.files), self.rng.randrange(WRITERS)
             file.writers[part].kill()
-            # He may have touched one page more than he says.
-            file.progress[part] += 1
+            # He may have touched one page more than he says: the next one begins with that.
             file.start_writer(part)
             self.counts["writers"] += 1
 
@@ -229,8 +226,9 @@ class Run:
             if not subscriber.client:
                 subscriber.start(self.daemon, self.rng)
             elif time.monotonic() > subscriber.lazy_until:
-                while subscriber.client and subscriber.read():
-                    pass
+                for _ in range(8):
+                    if not subscriber.client or not subscriber.read():
+                        break
                 subscriber.check_sum()
                 subscriber.lazy_until = time.monotonic() + self.rng.choice((0, 0, 0.1, 1, 4))
         for file in self.files:
@@ -267,6 +265,10 @@ def main():
                 run.kill_something()
                 kill_at = time.monotonic() + run.rng.uniform(0, 2)
             time.sleep(0.01)
+        # Who was disconnected by the last kill comes again.
+        settle = time.monotonic() + 3
+        while time.monotonic() < settle:
+            run.step()
         counts = run.finish()
         for subscriber in run.subscribers:
             subscriber.check_end()
@@ -276,7 +278,7 @@ def main():
         sys.exit(1)
     print(f"ok 1 - every_event_is_accounted_for\n# {counts}")
     empty = [name for name, count in counts.items() if not count]
-    print(f"{'not ok' if empty else 'ok'} 2 - all_that_was_to_happen_has_happened" + (f" # never: {empty}" if empty else ""))
+    print(f"{'not ok' if empty else 'ok'} 2 - all_that_was_to_happen_has_happened\n# never: {empty}")
     with run.daemon:
         pass
     sys.exit(bool(empty))

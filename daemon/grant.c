@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Requests that policy decides: monitors, snapshots, subscriptions. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "request.h"
+
+/*
+ * Is it shared memory?  Seals are asked for, since only that kind of file knows them:
+ * the kernel answers by itself, where fstat() and ioctl() would ask a driver, or the
+ * server of a file system, who might take his time or another meaning.
+ */
+int request_file(struct request *request, struct owner *ret_owner)
+{
+	struct audit *audit = &request->audit;
+	struct stat stat;
+
+	if (fcntl(request->file, F_GET_SEALS) < 0)
+		return -ENOTTY;
+	if (fstat(request->file, &stat) < 0)
+		return -errno;
+	audit->dev = stat.st_dev;
+	audit->ino = stat.st_ino;
+	audit->owner = stat.st_uid;
+	*ret_owner = (struct owner){ stat.st_uid, stat.st_gid };
+	return 0;
+}
+
+/* Finds the rule for that file, and asks it. */
+static int allow(struct request *request, enum right right)
+{
+	struct client *client = request->client;
+	struct owner owner;
+	int err;
+
+	err = request_file(request, &owner);
+	if (err)
+		return err;
+	request->rule = policy_match(client->daemon->policy, &client->peer, &owner);
+	if (!rule_gives(request->rule, right))
+		return request_refuse(request, -EACCES);
+	return 0;
+}
+
+/* A new monitor becomes the client's, on his account. */
+static int hand_over(struct request *request, int fd, unsigned int mode,
+		     uint64_t bytes)
+{
+	struct client *client = request->client;
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = user_charge(&client->daemon->users, client->user, fd, mode, bytes);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	request->ret_fd = fd;
+	return 0;
+}
+
+static int admit(struct request *request, unsigned int mode,
+		 __u64 *capture_limit)
+{
+	struct client *client = request->client;
+	uint64_t bytes = *capture_limit;
+	int err;
+
+	err = user_admit(&client->daemon->users, client->user, request->rule, mode,
+			 &bytes);
+	*capture_limit = bytes;
+	return err == -EDQUOT ? request_refuse(request, err) : err;
+}
+
+static int issue(int file, unsigned long command, void *args)
+{
+	int fd = ioctl(file, command, args);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* What the system allows a queue, whatever policy does. */
+static uint32_t system_queue(void)
+{
+	FILE *file = fopen("/proc/sys/vm/wpfile/max_queued_events", "re");
+	uint32_t events = 1;
+
+	if (file) {
+		if (fscanf(file, "%u", &events) != 1)
+			events = 1;
+		fclose(file);
+	}
+	return events;
+}
+
+static int limit_queue(struct request *request, struct wpfile_monitor *args)
+{
+	uint32_t limit = request->rule->queue;
+
+	if (args->mode == WPFILE_TRACK)
+		return 0;
+	if (args->queue_limit > limit)
+		return request_refuse(request, -EDQUOT);
+	if (!args->queue_limit) {
+		args->queue_limit = system_queue();
+		if (args->queue_limit > limit)
+			args->queue_limit = limit;
+	}
+	return 0;
+}
+
+int request_monitor(struct request *request)
+{
+	struct wpfile_monitor args;
+	int err, fd;
+
+	memcpy(&args, request->body, sizeof(args));
+	if (args.mode >= WPFILE_NR_MODES)
+		return -EINVAL;
+	err = allow(request, (enum right)args.mode);
+	if (!err)
+		err = limit_queue(request, &args);
+	if (!err)
+		err = admit(request, args.mode, &args.capture_limit);
+	if (err)
+		return err;
+	fd = issue(request->file, WPFILE_IOC_MONITOR, &args);
+	return hand_over(request, fd, args.mode, args.capture_limit);
+}
+
+int request_snapshot(struct request *request)
+{
+	struct wpfile_snapshot *args = request->ret_body;
+	int err, fd;
+
+	memcpy(args, request->body, sizeof(*args));
+	err = allow(request, RIGHT_SNAPSHOT);
+	if (!err)
+		err = admit(request, WPFILE_CAPTURE, &args->capture_limit);
+	if (err)
+		return err;
+	request->ret_size = sizeof(*args);
+	fd = issue(request->file, WPFILE_IOC_SNAPSHOT, args);
+	return hand_over(request, fd, WPFILE_CAPTURE, args->capture_limit);
+}
+
+static int allow_subscription(struct request *request)
+{
+	const struct wpfile_subscription *args = request->body;
+	struct user *user = request->client->user;
+	int err;
+
+	if (args->flags & ~WPFILE_SUBSCRIBE_DENY)
+		return -EINVAL;
+	err = allow(request, RIGHT_WATCH);
+	if (err)
+		return err;
+	if (args->flags && !rule_gives(request->rule, RIGHT_DENY))
+		return request_refuse(request, -EACCES);
+	if (args->queue_limit > request->rule->queue ||
+	    user->subscriptions >= request->rule->subscriptions)
+		return request_refuse(request, -EDQUOT);
+	return 0;
+}
+
+int request_subscribe(struct request *request)
+{
+	const struct wpfile_subscription *args = request->body;
+	struct client *client = request->client;
+	struct daemon *daemon = client->daemon;
+	struct wire_id *id = request->ret_body;
+	struct subscriber *subscriber;
+	struct wish wish = { .args = args };
+	int err;
+
+	err = allow_subscription(request);
+	if (err)
+		return err;
+	wish.wait_limit_ms = daemon->policy->wait_limit_ms;
+	wish.queue_limit = args->queue_limit ? args->queue_limit :
+					       request->rule->queue;
+	wish.uid = client->peer.uid;
+	wish.pid = client->peer.pid;
+	wish.sees_all = request->rule->release;
+	wish.drop_slow = request->rule->drop_slow;
+	err = watch_subscribe(&daemon->watches, client, request->file, &wish,
+			      &subscriber);
+	if (err)
+		return err;
+	client_has(client, subscriber);
+	id->id = subscriber->id;
+	request->ret_size = sizeof(*id);
+	return 0;
+}
