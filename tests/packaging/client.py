@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""client.py as-member|over-restart|over-kill: a client of the wpfiled that systemd runs. Silent if all is well."""
+"""client.py as-member|over-restart|over-upgrade|over-kill: a client of the wpfiled that systemd runs. Silent if all is well."""
 
 import errno
+import glob
 import grp
 import mmap
 import os
@@ -21,10 +22,6 @@ def memfd():
     os.ftruncate(fd, 4 * PAGE)
     os.pwrite(fd, b"content", 0)
     return fd
-
-
-def systemctl(*arguments):
-    subprocess.run(["systemctl", *arguments, "wpfiled"], check=True)
 
 
 def become(name):
@@ -66,12 +63,12 @@ def subscribed(file):
     return broker, target
 
 
-def over_restart():
-    """The daemon's own monitor, and one that it handed out, which it still counts."""
+def over_restart(*command):
+    """The daemon's own monitor stays, and one that it handed out, which it still counts."""
     file = memfd()
     broker, target = subscribed(file)
     tracker = target.monitor(wpfile.Mode.TRACK)
-    systemctl("restart")
+    subprocess.run(command or ["systemctl", "restart", "wpfiled"], check=True)
     try:
         broker.read(10)
         sys.exit("the connection outlived the daemon")
@@ -84,6 +81,11 @@ def over_restart():
     broker, target = subscribed(file)
     assert monitors(file)[wpfile.Mode.SYNC] == 1, monitors(file)
     tracker.close()
+
+
+def over_upgrade():
+    """To the version that is there, which dpkg does not know."""
+    over_restart("dpkg", "--install", "--force-confold", *glob.glob("/mnt/build/deb/wpfiled_*.deb"))
 
 
 def over_kill():
@@ -108,4 +110,5 @@ def over_kill():
             time.sleep(0.5)
 
 
-{"as-member": as_member, "over-restart": over_restart, "over-kill": over_kill}[sys.argv[1]]()
+{"as-member": as_member, "over-restart": over_restart, "over-upgrade": over_upgrade,
+ "over-kill": over_kill}[sys.argv[1]]()
