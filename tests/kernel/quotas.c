@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -315,8 +316,9 @@ TEST_F(sysctl, max_queued_events_bounds_the_pages_that_writers_wait_for)
 
 /* --- cuts that take long --- */
 
-#define MAPPINGS 30000
-#define LONG_NS 100000000ULL	/* many ticks of the kernel's clock */
+#define MAPPINGS 48000
+#define MORE 8000
+#define LONG_NS 40000000ULL	/* several ticks of the kernel's clock */
 
 /*
  * A file that is mapped so often that a cut takes long: each mapping has a page
@@ -381,7 +383,7 @@ FIXTURE_SETUP(long_cut)
 	ASSERT_EQ(0, area_make_filled(&often->area, MEMFD, HUGE));
 	while (ns < LONG_NS) {
 		ASSERT_GT(MAPPINGS, often->nr);
-		ASSERT_EQ(0, map_more(often, 1000));
+		ASSERT_EQ(0, map_more(often, MORE));
 		ns = cut_ns(often);
 	}
 	TH_LOG("%d mappings: a cut takes %llu us", often->nr, ns / 1000);
@@ -399,6 +401,8 @@ static pid_t start_writer(struct area *area, volatile unsigned long *stores)
 {
 	pid_t pid = fork();
 
+	if (!pid)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	while (!pid) {
 		area->map[100 * PAGE] = *stores;
 		(*stores)++;
