@@ -708,12 +708,21 @@ static long discard_ns(struct __test_metadata *const _metadata, size_t pages,
 	return ns / pages;
 }
 
+static long least_ns(struct __test_metadata *const _metadata, size_t pages,
+		     bool truncates)
+{
+	long first = discard_ns(_metadata, pages, truncates);
+	long second = discard_ns(_metadata, pages, truncates);
+
+	return first < second ? first : second;
+}
+
 /* Each answer restarts the call: it must not look at all that was answered anew. */
 static void expect_linear(struct __test_metadata *const _metadata,
 			  bool truncates)
 {
-	long few = discard_ns(_metadata, FEW, truncates);
-	long many = discard_ns(_metadata, MANY, truncates);
+	long few = least_ns(_metadata, FEW, truncates);
+	long many = least_ns(_metadata, MANY, truncates);
 
 	TH_LOG("%ld ns a page of %d, %ld ns of %d", few, FEW, many, MANY);
 	EXPECT_GT(4 * few, many);
