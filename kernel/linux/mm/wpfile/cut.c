@@ -40,6 +40,8 @@ struct cut {
 	struct completion done;
 	struct wpfile_part *parts;
 	unsigned int nr;
+	/* Nobody else's: under it, invalidate_locks of one class may nest. */
+	struct mutex nest;
 	struct wpfile_leash leash;
 	int err;
 };
@@ -197,10 +199,9 @@ static void lock_invalidate(struct cut *cut)
 {
 	unsigned int i;
 
-	down_write(invalidate_lock_of(cut, 0));
-	for (i = 1; i < cut->nr; i++)
-		down_write_nest_lock(invalidate_lock_of(cut, i),
-				     invalidate_lock_of(cut, 0));
+	mutex_lock(&cut->nest);
+	for (i = 0; i < cut->nr; i++)
+		down_write_nest_lock(invalidate_lock_of(cut, i), &cut->nest);
 }
 
 static void unlock_invalidate(struct cut *cut)
@@ -209,6 +210,7 @@ static void unlock_invalidate(struct cut *cut)
 
 	while (i--)
 		up_write(invalidate_lock_of(cut, i));
+	mutex_unlock(&cut->nest);
 }
 
 static void finish(struct cut *cut, u64 ns)
@@ -305,6 +307,7 @@ int wpfile_cut(struct wpfile_part *parts, unsigned int nr)
 	struct cut cut = { .parts = parts, .nr = nr };
 
 	sort(parts, nr, sizeof(*parts), compare_inodes, NULL);
+	mutex_init(&cut.nest);
 	return reserve_and_run(&cut);
 }
 
