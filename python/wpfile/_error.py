@@ -28,7 +28,8 @@ KERNEL = {
     errno.EOVERFLOW: "the range ends beyond the largest file",
     errno.EPERM: "the file is not open for writing, or sealed, or not the caller's own;"
                  " or monitors of it have been forbidden",
-    errno.ETIMEDOUT: "writers would have been held up too long (sysctl vm.wpfile.max_cut_ms); a capture may have failed",
+    errno.ETIMEDOUT: "writers would have been held up too long (sysctl vm.wpfile.max_cut_ms);"
+                     " a capture may have failed",
 }
 
 NO_PROCESS = {errno.ESRCH: "no such process", errno.EACCES: "not allowed to trace the process"}

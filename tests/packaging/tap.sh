@@ -34,6 +34,11 @@ check_with_subtests() {
 	result $status "$1"
 }
 
+# skip NAME REASON
+skip() {
+	result 0 "$1 # SKIP $2"
+}
+
 # The last command: the plan, and the exit status.
 finish() {
 	echo "1..$number"
