@@ -23,7 +23,7 @@ help: ## this text
 	@echo 'KERNEL=vm|debug|stock for kernel; ONLY=REGEX, JOBS=N for test; SECONDS=N for fuzz; PREFIX, DESTDIR for install'
 
 deps: ## install the Debian packages that all targets need
-	@scripts/deps build daemon kernel vm man test postgres patches style selftests fuzz
+	@scripts/deps build daemon kernel vm man test ctl postgres patches style selftests fuzz deb packages abi
 
 kernel: ## build the kernel KERNEL in build/kernel-$(KERNEL)
 	@scripts/deps kernel
@@ -41,7 +41,7 @@ demo-postgres: ## the same of PostgreSQL's shared buffers under pgbench
 	@$(SUBMAKE) demo-postgres-run
 
 test: ## all tests; the last line is "N passed, M failed, K skipped"
-	@scripts/deps build daemon kernel vm man test ctl
+	@scripts/deps build daemon kernel vm man test ctl packages
 	@scripts/kernel-build vm
 	@scripts/kernel-build debug
 	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init lib ctl daemon unit-tests daemon-unit kernel-tests random-test torture-build demo-build \
