@@ -41,7 +41,7 @@ demo-postgres: ## the same of PostgreSQL's shared buffers under pgbench
 	@$(SUBMAKE) demo-postgres-run
 
 test: ## all tests; the last line is "N passed, M failed, K skipped"
-	@scripts/deps build daemon kernel vm man test ctl packages
+	@scripts/deps build daemon kernel vm man test ctl units
 	@scripts/kernel-build vm
 	@scripts/kernel-build debug
 	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init lib ctl daemon unit-tests daemon-unit kernel-tests random-test torture-build demo-build \
