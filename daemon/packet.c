@@ -35,7 +35,10 @@ void incoming_close(struct incoming *incoming)
 		close(incoming->fds[--incoming->nr_fds]);
 }
 
-/* There is room for all that the kernel passes: what is missing found no number. */
+/*
+ * There is room for all descriptors that the kernel passes: what is missing found no
+ * number.  What is cut off fills the buffer, which is longer than any request.
+ */
 int packet_receive(int socket, struct incoming *ret_incoming)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * MAX_PASSED)];
@@ -55,10 +58,10 @@ int packet_receive(int socket, struct incoming *ret_incoming)
 	ret_incoming->nr_fds = 0;
 	ret_incoming->lost_fds = msg.msg_flags & MSG_CTRUNC;
 	take_fds(&msg, ret_incoming);
-	if (size && !(msg.msg_flags & MSG_TRUNC))
+	if (size)
 		return 0;
 	incoming_close(ret_incoming);
-	return size ? -EBADMSG : -EPIPE;
+	return -EPIPE;
 }
 
 int packet_send(int socket, const void *data, size_t size, int fd)

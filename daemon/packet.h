@@ -19,7 +19,7 @@ struct incoming {
 	bool lost_fds;		/* we could not take more */
 };
 
-/* -EAGAIN; -EPIPE at the end; -EBADMSG if it is too long. */
+/* -EAGAIN; -EPIPE at the end.  What is too long comes as MAX_REQUEST bytes. */
 int packet_receive(int socket, struct incoming *ret_incoming);
 void incoming_close(struct incoming *incoming);
 

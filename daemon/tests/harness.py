@@ -81,10 +81,15 @@ def main():
     print("TAP version 13")
     print(f"1..{len(wanted)}", flush=True)
     results = [run_one(number, function) for number, function in enumerate(wanted, 1)]
+    for daemon in DAEMONS:
+        daemon.process.kill()
     sys.exit(0 if results and all(results) else 1)
 
 
 # --- the daemon ---
+
+
+DAEMONS = []
 
 
 class Daemon:
@@ -102,7 +107,9 @@ class Daemon:
         if nofile:
             command = ["prlimit", f"--nofile={nofile}:{nofile}", *command]
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(command, stderr=log, env={**os.environ, **(env or {})}, pass_fds=pass_fds)
+            self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, pass_fds=pass_fds,
+                                            env={**os.environ, **(env or {})})
+        DAEMONS.append(self)
         if wait:
             self.wait_for("ready")
             with contextlib.suppress(FileNotFoundError):

@@ -123,6 +123,7 @@ class Subscriber:
         self.file = file
         self.counts = counts
         self.client = None
+        self.error = None
 
     def start(self, daemon, rng):
         self.last = {}  # page of a part
@@ -136,7 +137,9 @@ class Subscriber:
             self.client.subscribe(self.file.fd, flags=flags, queue=rng.choice((20, 200, 16384)))
             self.lazy_until = 0
             self.counts["epochs"] += 1
-        except (OSError, wire.Gone):
+        except (OSError, wire.Gone) as error:
+            self.counts["failed"] = self.counts.get("failed", 0) + 1
+            self.error = repr(error)
             self.client = None
 
     def read(self, timeout=0):
@@ -226,9 +229,9 @@ class Run:
             if not subscriber.client:
                 subscriber.start(self.daemon, self.rng)
             elif time.monotonic() > subscriber.lazy_until:
-                for _ in range(8):
-                    if not subscriber.client or not subscriber.read():
-                        break
+                end = time.monotonic() + 0.2
+                while subscriber.client and subscriber.read() and time.monotonic() < end:
+                    pass
                 subscriber.check_sum()
                 subscriber.lazy_until = time.monotonic() + self.rng.choice((0, 0, 0.1, 1, 4))
         for file in self.files:
@@ -242,7 +245,7 @@ class Run:
         for subscriber in self.subscribers:
             while subscriber.client and subscriber.read(2):
                 pass
-            check(subscriber.client, "the daemon has ended the connection of one who reads")
+            check(subscriber.client, f"the daemon has ended the connection of one who reads: {subscriber.error}")
             subscriber.check_sum()
         return self.counts
 
@@ -266,7 +269,7 @@ def main():
                 kill_at = time.monotonic() + run.rng.uniform(0, 2)
             time.sleep(0.01)
         # Who was disconnected by the last kill comes again.
-        settle = time.monotonic() + 3
+        settle = time.monotonic() + 10
         while time.monotonic() < settle:
             run.step()
         counts = run.finish()
