@@ -48,10 +48,11 @@ test: ## all tests; the last line is "N passed, M failed, K skipped"
 		examples fuzz-replay
 	@tests/run --jobs $(JOBS) --only '$(ONLY)'
 
-test-nightly: ## what is too long for test: every way to write in every mode on debug
-	@scripts/deps build kernel vm test
+test-nightly: ## what is too long for test: every way to write in every mode on debug, wpfiled killed at random
+	@scripts/deps build daemon kernel vm test
+	@scripts/kernel-build vm
 	@scripts/kernel-build debug
-	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init kernel-tests
+	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init kernel-tests daemon
 	@tests/run --jobs $(JOBS) --list tests/nightly.list --only '$(ONLY)'
 
 test-hooks: ## take each hook out of the kernel in turn, and see a test fail
