@@ -100,19 +100,22 @@ static void tell_client(struct client *client, struct subscriber *subscriber)
 {
 	int ret;
 
+	if (client->doomed)
+		return;
+	if (subscriber->drop_slow && queue_dropped(&subscriber->queue)) {
+		log_say(LOG_NOTICE, "the subscriber pid=%d uid=%u is too slow: "
+			"dropped", client->peer.pid, client->peer.uid);
+		client_doom(client);
+		return;
+	}
 	/* They are all scheduled when that has gone. */
-	if (client->doomed || client->out)
+	if (client->out)
 		return;
 	ret = tell(client, subscriber);
 	if (ret > 0)
 		subscriber_schedule(subscriber);
 	if (ret < 0)
 		client_doom(client);
-	if (subscriber->drop_slow && subscriber->queue.dropped) {
-		log_say(LOG_NOTICE, "the subscriber pid=%d uid=%u is too slow: "
-			"dropped", client->peer.pid, client->peer.uid);
-		client_doom(client);
-	}
 }
 
 int clients_tell(sd_event_source *source, int fd, uint32_t revents, void *data)

@@ -2,7 +2,6 @@
 /* Requests that policy decides: monitors, snapshots, subscriptions. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -85,34 +84,19 @@ static int issue(int file, unsigned long command, void *args)
 	return fd < 0 ? -errno : fd;
 }
 
-/* What the system allows a queue, whatever policy does. */
-static uint32_t system_queue(void)
+/* A queue as policy says, or what the system allows: then that is less. */
+static int open_monitor(struct request *request, struct wpfile_monitor *args)
 {
-	FILE *file = fopen("/proc/sys/vm/wpfile/max_queued_events", "re");
-	uint32_t events = 1;
+	int fd;
 
-	if (file) {
-		if (fscanf(file, "%u", &events) != 1)
-			events = 1;
-		fclose(file);
-	}
-	return events;
-}
-
-static int limit_queue(struct request *request, struct wpfile_monitor *args)
-{
-	uint32_t limit = request->rule->queue;
-
-	if (args->mode == WPFILE_TRACK)
-		return 0;
-	if (args->queue_limit > limit)
-		return request_refuse(request, -EDQUOT);
-	if (!args->queue_limit) {
-		args->queue_limit = system_queue();
-		if (args->queue_limit > limit)
-			args->queue_limit = limit;
-	}
-	return 0;
+	if (args->mode == WPFILE_TRACK || args->queue_limit)
+		return issue(request->file, WPFILE_IOC_MONITOR, args);
+	args->queue_limit = request->rule->queue;
+	fd = issue(request->file, WPFILE_IOC_MONITOR, args);
+	if (fd != -EINVAL)
+		return fd;
+	args->queue_limit = 0;
+	return issue(request->file, WPFILE_IOC_MONITOR, args);
 }
 
 int request_monitor(struct request *request)
@@ -124,13 +108,13 @@ int request_monitor(struct request *request)
 	if (args.mode >= WPFILE_NR_MODES)
 		return -EINVAL;
 	err = allow(request, (enum right)args.mode);
-	if (!err)
-		err = limit_queue(request, &args);
+	if (!err && args.queue_limit > request->rule->queue)
+		err = request_refuse(request, -EDQUOT);
 	if (!err)
 		err = admit(request, args.mode, &args.capture_limit);
 	if (err)
 		return err;
-	fd = issue(request->file, WPFILE_IOC_MONITOR, &args);
+	fd = open_monitor(request, &args);
 	return hand_over(request, fd, args.mode, args.capture_limit);
 }
 

@@ -70,7 +70,7 @@ static uint64_t dropped(const struct watch *watch)
 	uint64_t sum = watch->dropped;
 
 	cds_list_for_each_entry(subscriber, &watch->subscribers, siblings)
-		sum += subscriber->queue.dropped;
+		sum += queue_dropped(&subscriber->queue);
 	return sum;
 }
 

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -126,11 +128,16 @@ static int check_kernel(void)
 {
 	const uint64_t needed = WPFILE_FEATURE_SYNC | WPFILE_FEATURE_DENY;
 	struct wpfile_query query = { .size = sizeof(query) };
-	int err;
+	int fd = memfd_create("wpfiled", MFD_CLOEXEC);
+	int err = 0;
 
-	err = wpfile_query_system(&query);
-	if (!err && (query.ret_features & needed) != needed)
+	/* Not /dev/wpfile, which a sandbox may hide. */
+	if (fd < 0 || ioctl(fd, WPFILE_IOC_QUERY, &query) < 0)
+		err = -errno;
+	else if ((query.ret_features & needed) != needed)
 		err = -ENOSYS;
+	if (fd >= 0)
+		close(fd);
 	if (err)
 		log_say(LOG_ERR, "this kernel has not what is needed: try "
 			"wpfilectl check (%s)", strerrorname_np(-err));

@@ -82,7 +82,7 @@ static uint64_t events_dropped(struct watches *watches)
 
 	while ((watch = watch_next(watches, watch)))
 		cds_list_for_each_entry(subscriber, &watch->subscribers, siblings)
-			sum += subscriber->queue.dropped;
+			sum += queue_dropped(&subscriber->queue);
 	return sum;
 }
 
@@ -96,8 +96,7 @@ static void print_events(FILE *file, struct watches *watches)
 		uatomic_read(&watches->events_in));
 	counter(file, "events_out", "Events sent to subscribers.",
 		watches->events_out);
-	counter(file, "events_dropped", "Events that subscribers have lost and been "
-		"told of.", events_dropped(watches));
+	counter(file, "events_dropped", "Events that subscribers have lost.", events_dropped(watches));
 }
 
 static int print_all(FILE *file, struct daemon *daemon)

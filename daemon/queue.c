@@ -106,3 +106,8 @@ size_t queue_take(struct queue *queue, struct wpfile_event *ret_events,
 		nr++;
 	return nr;
 }
+
+uint64_t queue_dropped(const struct queue *queue)
+{
+	return queue->dropped + uatomic_read(&queue->lost);
+}

@@ -35,7 +35,7 @@ struct queue {
 	unsigned long nr;		/* atomic */
 	unsigned long lost;		/* atomic: since the OVERFLOW was taken */
 	struct queue_node overflow;	/* in the queue if lost > 0 */
-	uint64_t dropped;		/* in all; of the main loop */
+	uint64_t dropped;		/* that were told of; of the main loop */
 };
 
 void queue_init(struct queue *queue, unsigned long limit);
@@ -47,5 +47,8 @@ bool queue_push(struct queue *queue, const struct wpfile_event *event);
 /* Of the main loop: up to @max events.  How many. */
 size_t queue_take(struct queue *queue, struct wpfile_event *ret_events,
 		  size_t max);
+
+/* Of the main loop: events lost in all. */
+uint64_t queue_dropped(const struct queue *queue);
 
 #endif /* WPFILED_QUEUE_H */

@@ -201,8 +201,8 @@ void watch_unsubscribe(struct subscriber *subscriber)
 
 	take_out(subscriber);
 	cds_list_del_init(&subscriber->of_client);
-	watch->dropped += subscriber->queue.dropped;
-	watches->events_dropped += subscriber->queue.dropped;
+	watch->dropped += queue_dropped(&subscriber->queue);
+	watches->events_dropped += queue_dropped(&subscriber->queue);
 	if (watch->nr) {
 		lift(watch, subscriber->span);
 		watch_set_again(watch);

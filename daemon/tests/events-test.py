@@ -149,7 +149,7 @@ def the_writer_is_named_to_himself_and_to_who_may_see_all():
 
 @test
 def of_64_subscribers_one_that_never_reads_loses_and_no_other():
-    pages, rounds = 512, 40
+    pages, rounds = 128, 40
     fd = memory(pages)
     with Daemon(WATCH) as daemon:
         lazy = daemon.connect()
@@ -190,7 +190,7 @@ def an_overflow_stands_where_the_events_were_lost():
     with Daemon(WATCH) as daemon:
         client, writer = daemon.connect(), Writer(fd)
         client.subscribe(fd, queue=1)
-        for page in range(8000):
+        for page in range(2000):
             writer.store(page)
         events = []
         while got := client.next_events(2):
@@ -205,7 +205,7 @@ def an_overflow_stands_where_the_events_were_lost():
             else:
                 equal(event["offset"] // PAGE, page)
                 page += 1
-        equal(page, 8000)
+        equal(page, 2000)
 
 
 @test
@@ -215,11 +215,11 @@ def policy_may_drop_who_is_slow():
         slow, other, writer = daemon.connect(), daemon.connect(), Writer(fd)
         slow.subscribe(fd, queue=10)
         other.subscribe(memory())
-        os.kill(daemon.pid, 0)
-        for page in range(8192):
+        for page in range(2000):
             writer.store(page)
-        check(wire.is_gone(slow), "he is still there")
+        # Though he has read nothing by now.
         daemon.wait_for("is too slow")
+        check(wire.is_gone(slow), "he is still there")
         check(other.metrics(), "another is gone, too")
         wait_until(lambda: monitors_of(fd)[wire.SYNC] == 0)
 

@@ -33,6 +33,7 @@ static void what_was_lost_is_told_where_it_was(void **state)
 	queue_init(&queue, 2);
 	for (i = 0; i < 5; i++)
 		push(&queue, i);
+	assert_int_equal(queue_dropped(&queue), 3);
 	assert_int_equal(queue_take(&queue, events, 1), 1);
 	assert_int_equal(events[0].offset, 0);
 	/* There is room, but not before the OVERFLOW has been told. */
@@ -44,7 +45,7 @@ static void what_was_lost_is_told_where_it_was(void **state)
 	push(&queue, 6);
 	assert_int_equal(queue_take(&queue, events, 8), 1);
 	assert_int_equal(events[0].offset, 6);
-	assert_int_equal(queue.dropped, 4);
+	assert_int_equal(queue_dropped(&queue), 4);
 	assert_int_equal(queue_take(&queue, events, 8), 0);
 	queue_destroy(&queue);
 }

@@ -7,9 +7,9 @@ import signal
 import time
 
 import wire
-from harness import (ALICE, BOB, OWN, Child, Daemon, Guest, PAGE, become, check, equal, main, memory, monitors_of, test,
-                     wait_until)
-from wire import CAPTURE, SYNC, TRACK, refused
+from harness import (ALICE, BOB, OWN, Child, Daemon, Guest, PAGE, become, check, equal, main, memory, monitors_of,
+                     protect, test, wait_until)
+from wire import CAPTURE, DENY, SYNC, TRACK, refused
 
 # --- quotas ---
 
@@ -89,6 +89,32 @@ def queues_and_subscriptions_are_limited():
         again.close()
         wait_until(lambda: refused(alice.subscribe, fd) == "granted")
         equal(refused(alice.unsubscribe, first), "ENOENT")
+
+
+@test
+def a_queue_is_what_policy_or_the_system_allows():
+    """Events that nobody waits for, of a monitor that nobody reads."""
+    path = "/proc/sys/vm/wpfile/max_queued_events"
+    with open(path) as file:
+        system = file.read()
+    try:
+        for allowed, wanted in ((1000, 5), (3, 3)):
+            with open(path, "w") as file:
+                file.write(str(allowed))
+            fd = memory()
+            with Daemon("[rule r]\nwho = any\nfiles = any\nmodes = deny\nqueue = 5\n") as daemon:
+                # DENIED_EVENTS
+                monitor = daemon.connect().monitor(fd, DENY, flags=2, limit=PAGE)
+                protect(monitor)
+                for _ in range(10):
+                    try:
+                        os.pwrite(fd, b"x", 0)
+                    except PermissionError:
+                        pass
+                equal(len(os.read(monitor, 100 * 64)) // 64, wanted + 1)
+    finally:
+        with open(path, "w") as file:
+            file.write(system)
 
 
 @test
