@@ -34,7 +34,8 @@ logged() {
 }
 
 # Fixed, so that the same source gives the same image, and ccache hits; a miss does not preprocess first.
-export KBUILD_BUILD_TIMESTAMP='Thu Jan 1 00:00:00 UTC 1970' KBUILD_BUILD_USER=wpfile KBUILD_BUILD_HOST=wpfile CCACHE_DEPEND=1
+export KBUILD_BUILD_TIMESTAMP='Thu Jan 1 00:00:00 UTC 1970' KBUILD_BUILD_USER=wpfile KBUILD_BUILD_HOST=wpfile
+export KBUILD_BUILD_VERSION=1 CCACHE_DEPEND=1
 kernel_cc=gcc
 ! command -v ccache >/dev/null || kernel_cc='ccache gcc'
 
