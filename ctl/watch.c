@@ -43,6 +43,8 @@ int verb_watch(const struct args *args)
 		return ret;
 	if (args->daemon && args->limit)
 		return fail_usage("--limit goes without --daemon, whose policy sets it");
+	if (args->daemon && args->again_ns / NSEC_PER_MSEC > UINT32_MAX)
+		return fail_usage("--again goes up to 49 days with --daemon");
 	target_name(args, name, sizeof(name));
 	ret = session_open(&session, args, name, true);
 	if (!ret)

@@ -4,7 +4,6 @@
  * that it would split, or join to another, are refused before it sees them.
  */
 #include <errno.h>
-#include <glob.h>
 #include <ini.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,8 +13,8 @@
 #include "config.h"
 #include "ctl.h"
 
-#define MAX_TEXT	(1 << 20)	/* bytes of a file */
 #define MAX_RULES	1024
+#define MAX_SECTION	48	/* characters; libinih cuts off what is longer than 49 */
 
 static void complain_at(struct reader *reader, const char *format, va_list args)
 {
@@ -90,7 +89,7 @@ static struct rule *get_rule(struct policy *policy, const char *name)
 /* It goes into the log as it is, where "none" is for no rule. */
 static bool is_name(const char *name)
 {
-	return *name && strlen(name) < 64 && strcmp(name, "none") &&
+	return *name && strcmp(name, "none") &&
 	       !name[strspn(name, "abcdefghijklmnopqrstuvwxyz_.-"
 				  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")];
 }
@@ -142,6 +141,10 @@ static int take_line(void *data, const char *section, const char *key,
 
 	if (reader->failed)
 		return 0;
+	/* Two rules that differ in what was cut off would be one. */
+	if (strlen(section) > MAX_SECTION)
+		return complain(reader, "[%s...]: the name is longer than %d "
+				"characters", section, MAX_SECTION);
 	if (!strcmp(section, "daemon"))
 		return line_of_daemon(reader, key, value);
 	if (strncmp(section, "rule ", 5))
@@ -249,93 +252,4 @@ void policy_free(struct policy *policy)
 	}
 	free(policy->rule);
 	free(policy);
-}
-
-/* --- files --- */
-
-/* A zero byte would hide what follows it. */
-static int read_text(const char *path, char **ret_text)
-{
-	char *text = malloc(MAX_TEXT + 1);
-	FILE *file = fopen(path, "re");
-	int err = file ? 0 : -errno;
-	size_t size = 0;
-
-	if (!text)
-		err = -ENOMEM;
-	if (!err) {
-		size = fread(text, 1, MAX_TEXT + 1, file);
-		if (ferror(file))
-			err = -EIO;
-		else if (size > MAX_TEXT)
-			err = -EFBIG;
-		else if (memchr(text, '\0', size))
-			err = -EILSEQ;
-	}
-	if (file)
-		fclose(file);
-	if (err) {
-		free(text);
-		return err;
-	}
-	text[size] = '\0';
-	*ret_text = text;
-	return 0;
-}
-
-static int add_file(struct policy *policy, const char *path,
-		    struct complaint *ret_complaint)
-{
-	char *text;
-	int err;
-
-	err = read_text(path, &text);
-	if (err) {
-		snprintf(ret_complaint->text, sizeof(ret_complaint->text),
-			 "%s: %s", path, strerror(-err));
-		return err;
-	}
-	err = policy_parse(policy, text, path, ret_complaint);
-	free(text);
-	return err;
-}
-
-/* glob() sorts. */
-static int add_drop_ins(struct policy *policy, const char *path,
-			struct complaint *ret_complaint)
-{
-	glob_t found = { .gl_pathc = 0 };
-	char *pattern;
-	int err = 0;
-	size_t i;
-
-	if (asprintf(&pattern, "%s.d/*.conf", path) < 0)
-		return -ENOMEM;
-	if (!glob(pattern, 0, NULL, &found))
-		for (i = 0; i < found.gl_pathc && !err; i++)
-			err = add_file(policy, found.gl_pathv[i], ret_complaint);
-	globfree(&found);
-	free(pattern);
-	return err;
-}
-
-int policy_load(const char *path, struct policy **ret_policy,
-		struct complaint *ret_complaint)
-{
-	struct policy *policy = policy_new();
-	int err = policy ? 0 : -ENOMEM;
-
-	snprintf(ret_complaint->text, sizeof(ret_complaint->text), "no memory");
-	if (!err)
-		err = add_file(policy, path, ret_complaint);
-	if (!err)
-		err = add_drop_ins(policy, path, ret_complaint);
-	if (!err)
-		err = policy_check(policy, ret_complaint);
-	if (err) {
-		policy_free(policy);
-		return err;
-	}
-	*ret_policy = policy;
-	return 0;
 }

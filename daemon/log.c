@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 /* The journal is told of the place of each call, which is always here. */
 #define SD_JOURNAL_SUPPRESS_LOCATION
@@ -17,10 +19,21 @@
 static int max_level = LOG_INFO;
 static bool to_journal;
 
+/* The variable is inherited by those whose stderr is something else by now. */
+static bool is_journal(int fd)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long dev, ino;
+	struct stat stat;
+
+	return stream && sscanf(stream, "%lu:%lu", &dev, &ino) == 2 &&
+	       !fstat(fd, &stat) && stat.st_dev == dev && stat.st_ino == ino;
+}
+
 void log_open(int level)
 {
 	max_level = level;
-	to_journal = getenv("JOURNAL_STREAM");
+	to_journal = is_journal(STDERR_FILENO);
 }
 
 static const char *level_name(int priority)

@@ -272,6 +272,8 @@ static int run(const struct options *options)
 	static struct daemon daemon = { .ledger = -1, .listener = -1, .spare = -1 };
 	int err;
 
+	/* Who reads our stderr may go. */
+	signal(SIGPIPE, SIG_IGN);
 	daemon.config = options->config;
 	CDS_INIT_LIST_HEAD(&daemon.clients);
 	rcu_register_thread();

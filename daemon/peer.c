@@ -4,6 +4,12 @@
  * not the socket's: they are looked up by pid, and a pid may belong to another
  * process as soon as its own has ended and was reaped.  The socket's pidfd tells:
  * if that process is alive after the look-up, the number was its own throughout.
+ *
+ * It may still have got them after it connected, by a program that gives rights to
+ * whoever executes it (set-user-ID, capabilities of the file): those are the program's.
+ * The kernel takes such a process out of its user's hands, until it executes another
+ * one.  That is looked at before and after: to deceive both, a process would have to
+ * execute one program, and another, while we read a line of /proc.
  */
 #include <cap-ng.h>
 #include <errno.h>
@@ -114,13 +120,22 @@ static int is_in_our_namespace(pid_t pid)
 	return ours.st_dev == his.st_dev && ours.st_ino == his.st_ino;
 }
 
-static int get_capabilities(struct peer *peer)
+/* Who is not dumpable has his files in /proc owned by root. */
+static int is_in_his_hands(const struct peer *peer)
 {
-	int i, ret;
+	struct stat environ_stat;
+	char path[64];
 
-	ret = is_in_our_namespace(peer->pid);
-	if (ret <= 0)
-		return ret == -ENOENT ? -ESRCH : ret;
+	snprintf(path, sizeof(path), "/proc/%d/environ", peer->pid);
+	if (stat(path, &environ_stat) < 0)
+		return -errno;
+	return environ_stat.st_uid == peer->uid;
+}
+
+static int read_capabilities(struct peer *peer)
+{
+	int i;
+
 	capng_clear(CAPNG_SELECT_BOTH);
 	capng_setpid(peer->pid);
 	if (capng_get_caps_process())
@@ -128,6 +143,24 @@ static int get_capabilities(struct peer *peer)
 	for (i = 0; i < 64 && capng_capability_to_name(i); i++)
 		if (capng_have_capability(CAPNG_EFFECTIVE, i))
 			peer->capabilities |= 1ULL << i;
+	return 1;
+}
+
+static int get_capabilities(struct peer *peer)
+{
+	int ret;
+
+	ret = is_in_our_namespace(peer->pid);
+	if (ret > 0)
+		ret = is_in_his_hands(peer);
+	if (ret > 0)
+		ret = read_capabilities(peer);
+	if (ret > 0)
+		ret = is_in_his_hands(peer);
+	if (ret <= 0)
+		peer->capabilities = 0;
+	if (ret < 0)
+		return ret == -ENOENT ? -ESRCH : ret;
 	return 0;
 }
 

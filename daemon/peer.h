@@ -15,7 +15,8 @@ struct peer {
 	bool nobody;		/* the uid stands for all that have none here */
 	size_t nr_groups;
 	gid_t *groups;		/* owned */
-	uint64_t capabilities;	/* effective; 0 in another user namespace */
+	/* Effective; 0 in another user namespace, or if a program may have given them. */
+	uint64_t capabilities;
 };
 
 /*

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <urcu/uatomic.h>
 
+#include "monitor.h"
 #include "watch.h"
 
 #define BATCH 256	/* events of one monitor, before others have their turn */
@@ -49,6 +50,18 @@ static void answer(struct watch *watch, struct wpfile_event *event)
 	/* ENOENT: the time was over.  It has passed in any case. */
 	ioctl(watch->monitor, WPFILE_IOC_RESOLVE, &resolve);
 	event->outcome = WPFILE_PASSED;
+}
+
+uint64_t pump_count_lost(struct watch *watch)
+{
+	const struct wpfile_mon monitor = { .fd = watch->monitor };
+	uint64_t before = watch->overflows;
+	struct wpfile_mon_info info;
+
+	if (wpfile_mon_info(&monitor, &info))
+		return 0;
+	watch->overflows = info.overflows;
+	return info.overflows - before;
 }
 
 static bool is_for(const struct subscriber *subscriber,
@@ -105,8 +118,11 @@ static void read_watch(struct watch *watch)
 	nr /= sizeof(events[0]);
 	for (i = 0; i < nr; i++)
 		answer(watch, &events[i]);
-	for (i = 0; i < nr; i++)
+	for (i = 0; i < nr; i++) {
+		if (events[i].type == WPFILE_EVENT_OVERFLOW)
+			events[i].bytes = pump_count_lost(watch);
 		hand_out(watch, &events[i]);
+	}
 	uatomic_add(&watch->watches->events_in, nr);
 	wake(watch->watches->tell);
 }

@@ -135,8 +135,11 @@ static void take_watch(struct watches *watches, int *fds, char **names, int nr,
 	err = watch_add(watches, id, mode, fds[i], fds[j], &watch);
 	fds[i] = -1;
 	fds[j] = -1;
-	if (!err)
+	if (!err) {
 		err = watch_wait(watch, GRACE_USEC);
+		if (err < 0)
+			watch_end(watch);
+	}
 	if (err < 0)
 		log_say(LOG_WARNING, "%s does not go on: %s", names[i],
 			strerrorname_np(-err));

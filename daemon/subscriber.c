@@ -155,7 +155,7 @@ int watch_subscribe(struct watches *watches, struct client *client, int file,
 	CDS_INIT_LIST_HEAD(&subscriber->of_client);
 	put_in(watch, subscriber);
 	/* In the list before: no event is to be missed.  The kernel checks the range. */
-	err = watch_protect(watch, range);
+	err = watch_protect(watch, &range, 1);
 	if (!err)
 		err = watch_set_again(watch);
 	if (err) {

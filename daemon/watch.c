@@ -165,6 +165,8 @@ int watch_add(struct watches *watches, uint64_t id, unsigned int mode,
 	watch->mode = mode;
 	watch->monitor = monitor_take;
 	watch->file = file_take;
+	/* What was lost before us, nobody has missed here. */
+	pump_count_lost(watch);
 	err = join_pump(watch);
 	if (err) {
 		watch_end(watch);

@@ -48,6 +48,7 @@ struct watch {
 	struct cds_list_head subscribers;	/* RCU */
 	unsigned int nr;
 	unsigned int written;		/* atomic: since it was last protected */
+	uint64_t overflows;		/* of the monitor, told already; of the pump */
 	uint64_t dropped;		/* for subscribers that are gone */
 	sd_event_source *again;		/* protects again; NULL: never */
 	sd_event_source *grace;		/* ends it, if nobody comes; or NULL */
@@ -130,11 +131,14 @@ void watch_unsubscribe(struct subscriber *subscriber);
 
 /* again.c: the timer that protects anew, after the subscribers have changed. */
 int watch_set_again(struct watch *watch);
-int watch_protect(struct watch *watch, struct wpfile_range range);
+int watch_protect(struct watch *watch, const struct wpfile_range *ranges,
+		  unsigned int nr);
 
 /* pump.c */
 void *pump_run(void *watches);
 void pump_wake(struct watches *watches);	/* a beat */
+/* Events that the monitor has dropped since it was asked last. */
+uint64_t pump_count_lost(struct watch *watch);
 
 /* To be sent from; by any thread.  The main loop has to be told (tell) then. */
 void subscriber_schedule(struct subscriber *subscriber);

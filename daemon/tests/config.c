@@ -111,6 +111,9 @@ static const struct bad {
 	{ "[rule none]\nwho = any\n", "a name is" },
 	{ "[rule a b]\nwho = any\n", "a name is" },
 	{ "[rule a\"b]\nwho = any\n", "a name is" },
+	/* 49 characters, which may have been more. */
+	{ "[rule 12345678901234567890123456789012345678901234]\nwho = any\n",
+	  "the name is longer" },
 	{ "[rule r]\nwhom = any\n", "test:2: [rule r]: the key whom" },
 	{ "[daemon]\nwho = any\n", "test:2: [daemon]: the key who" },
 	{ "[daemon]\nrequests = 0\n", "test:2: requests: 0 is not a number" },
@@ -236,6 +239,22 @@ static void drop_ins_follow_in_the_order_of_their_names(void **state)
 	assert_non_null(strstr(complaint.text, "none: No such file"));
 }
 
+/* Even root cannot read this one. */
+static void drop_ins_that_cannot_be_read_are_not_left_out(void **state)
+{
+	struct complaint complaint;
+	struct policy *policy;
+	char dir[] = "/tmp/wpfiled-unit.XXXXXX";
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(chdir(dir), 0);
+	put("p", RULE, strlen(RULE));
+	assert_int_equal(symlink("p.d", "p.d"), 0);
+	assert_int_equal(policy_load("p", &policy, &complaint), -ELOOP);
+	assert_non_null(strstr(complaint.text, "p.d: "));
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(all_keys_are_understood),
 	cmocka_unit_test(what_is_not_said_is_modest),
@@ -245,6 +264,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_long_line_is_refused_not_split),
 	cmocka_unit_test(a_rule_says_who_files_and_modes),
 	cmocka_unit_test(drop_ins_follow_in_the_order_of_their_names),
+	cmocka_unit_test(drop_ins_that_cannot_be_read_are_not_left_out),
 };
 
 SUITE(config_suite, tests);

@@ -77,6 +77,22 @@ def again_ms_tells_again():
 
 
 @test
+def who_comes_and_goes_does_not_put_off_what_others_are_told_again():
+    fd = memory()
+    with Daemon(WATCH) as daemon:
+        client, other, writer = daemon.connect(), daemon.connect(), Writer(fd)
+        client.subscribe(fd, again=400)
+        writer.store(1)
+        equal(offsets(collect(client, 1)), [1])
+        end = time.monotonic() + 20
+        while time.monotonic() < end and not client.readable(0):
+            other.unsubscribe(other.subscribe(fd, again=300, offset=8 * PAGE))
+            writer.store(1)
+            time.sleep(0.05)
+        equal(offsets(collect(client, 1, 0.1)), [1])
+
+
+@test
 def a_subscriber_is_told_of_his_range():
     fd = memory()
     with Daemon(WATCH) as daemon:
@@ -181,6 +197,38 @@ def of_64_subscribers_one_that_never_reads_loses_and_no_other():
             lost += sum(event["bytes"] for _, event in got if event["type"] == OVERFLOW)
         check(lost, "the one that does not read was never overrun: the test proves nothing")
         equal(stored + lost, seen[0])
+
+
+@test
+def what_the_kernel_could_not_keep_is_told_with_its_number():
+    path = "/proc/sys/vm/wpfile/max_queued_events"
+    with open(path) as file:
+        before = file.read()
+    fd = memory()
+    with Daemon(WATCH) as daemon:
+        client = daemon.connect()
+        try:
+            with open(path, "w") as file:
+                file.write("5")
+            client.subscribe(fd, flags=SUBSCRIBE_DENY)
+        finally:
+            with open(path, "w") as file:
+                file.write(before)
+        for lost in (15, 7):
+            os.kill(daemon.pid, signal.SIGSTOP)
+            for _ in range(5 + lost):
+                check(not try_to_write(fd), "it was written")
+            os.kill(daemon.pid, signal.SIGCONT)
+            events = [event for _, event in collect(client, 6)]
+            equal([event["type"] for event in events], [wire.WRITE] * 5 + [OVERFLOW])
+            equal(events[5]["bytes"], lost)
+
+
+def try_to_write(fd):
+    try:
+        return os.pwrite(fd, b"x", PAGE)
+    except PermissionError:
+        return 0
 
 
 @test

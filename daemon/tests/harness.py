@@ -24,6 +24,7 @@ PROGRAM = os.environ.get("WPFILED") or os.path.join(ROOT, "build", "wpfiled")
 PAGE = wire.PAGE
 IOC_QUERY, IOC_MONITOR, IOC_PROTECT, IOC_SCAN = 0xBD00, 0xBD01, 0xBD20, 0xBD22
 CLONE_NEWUSER = 0x10000000
+PR_SET_DUMPABLE = 4
 PR_SET_KEEPCAPS = 8
 SYS_CAPSET = 126
 CAPABILITY_VERSION_3 = 0x20080522
@@ -274,6 +275,7 @@ def become(uid, gid, groups=(), capabilities=0, namespace=False):
 
 def connect_child(sock, path, greet, who):
     become(**who)
+    libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
     client = wire.Client.connect(path, greet)
     send_fd(sock, client.sock.fileno())
     sock.recv(1)
@@ -299,7 +301,7 @@ def writer_child(sock, fd, who):
     area = mmap.mmap(fd, os.fstat(fd).st_size)
     if who:
         become(**who)
-        libc.prctl(4, 1, 0, 0, 0)  # dumpable again
+        libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
     sock.send(b"ready")
     while data := sock.recv(4):
         page, = struct.unpack("=I", data)

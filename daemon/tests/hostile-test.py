@@ -294,6 +294,23 @@ def a_socket_where_somebody_answers_is_left_alone():
     check(os.path.exists(daemon.socket) and "File exists" in second.log(), second.log())
 
 
+@test
+def who_reads_the_log_may_go():
+    daemon = Daemon(ALL)
+    with daemon:
+        pass
+    reader, writer = os.pipe()
+    with open(daemon.log_path, "wb"):
+        daemon.process = subprocess.Popen(daemon.process.args, stderr=writer)
+    os.close(writer)
+    with daemon:
+        check(b"ready" in os.read(reader, 65536))
+        os.close(reader)
+        for _ in range(3):
+            check(is_dropped(daemon, b"x"))
+        check(daemon.connect().metrics())
+
+
 def status_of(pid):
     with open(f"/proc/{pid}/status") as file:
         return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)

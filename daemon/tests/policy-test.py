@@ -3,12 +3,14 @@
 """Who may do what: credentials, rules, lists, and what the log says of it. As root, in the virtual machine."""
 
 import os
+import shutil
 import signal
 import socket
+import struct
 
 import wire
-from harness import (ALICE, BOB, OWN, Child, Daemon, Guest, PAGE, Skip, check, connect_child, equal, main, memory,
-                     monitors_of, protect, reopen, test, wait_until)
+from harness import (ALICE, BOB, OWN, Child, Daemon, Guest, PAGE, Skip, become, check, connect_child, equal, main,
+                     memory, monitors_of, protect, reopen, send_fd, test, wait_until)
 from wire import CAPTURE, DENY, SYNC, TRACK, refused
 
 NOBODY = 65534
@@ -60,6 +62,40 @@ def a_capability_counts_in_our_user_namespace_only():
         ({"uid": ALICE, "namespace": True}, "EACCES"),
         ({"uid": 0, "capabilities": 0}, "EACCES"),
     ])
+
+
+def connect_and_execute(sock, path, program):
+    become(ALICE, ALICE)
+    client = wire.Client.connect(path, greet=False)
+    send_fd(sock, client.sock.fileno())
+    os.execv(program, [program, "1000"])
+
+
+def capabilities_of(pid):
+    with open(f"/proc/{pid}/status") as file:
+        return int(next(line for line in file if line.startswith("CapEff:")).split()[1], 16)
+
+
+@test
+def a_capability_that_a_program_gives_is_not_the_clients():
+    """He has connected before, and the daemon looks at him later."""
+    fd = memory()
+    with Daemon("[rule r]\nwho = capability:CAP_SYS_ADMIN\nfiles = any\nmodes = snapshot\n") as daemon:
+        os.chmod(daemon.dir, 0o755)
+        for kind in ("set-user-id", "capability"):
+            program = shutil.copy("/bin/sleep", os.path.join(daemon.dir, kind))
+            os.chmod(program, 0o4755 if kind == "set-user-id" else 0o755)
+            if kind == "capability":
+                os.setxattr(program, "security.capability", struct.pack("=IIIII", 0x02000001, CAP_SYS_ADMIN, 0, 0, 0))
+            os.kill(daemon.pid, signal.SIGSTOP)
+            child = Child(connect_and_execute, daemon.socket, program)
+            client = wire.Client(socket.socket(fileno=child.take_fd()))
+            wait_until(lambda pid=child.pid: capabilities_of(pid) & CAP_SYS_ADMIN)
+            os.kill(daemon.pid, signal.SIGCONT)
+            client.hello()
+            equal(refused(client.snapshot, fd, PAGE), "EACCES")
+            client.close()
+            child.kill()
 
 
 @test

@@ -27,6 +27,7 @@ extern const struct suite caps_suite;
 extern const struct suite config_suite;
 extern const struct suite policy_suite;
 extern const struct suite ledger_suite;
+extern const struct suite log_suite;
 extern const struct suite peer_suite;
 extern const struct suite queue_suite;
 extern const struct suite span_suite;

@@ -74,6 +74,8 @@ int wpfile_target_request(const struct wpfile_target *target,
 	struct wpfile_consent *begin = args;
 	size_t i;
 
+	/* They may have been used for another target before. */
+	begin->flags &= ~WPFILE_AT_ADDRESS;
 	begin->flags |= target->flags;
 	begin->address = target->address;
 	for (i = 0; target->broker && i < sizeof(brokered) / sizeof(brokered[0]); i++)

@@ -65,7 +65,8 @@ static int open_regular(const char *path, uint64_t inode,
 		return look;
 	fd = check_regular(look, inode);
 	if (!fd) {
-		snprintf(self, sizeof(self), "/proc/self/fd/%d", look);
+		/* Threads may have descriptors of their own: unshare(CLONE_FILES). */
+		snprintf(self, sizeof(self), "/proc/thread-self/fd/%d", look);
 		fd = open_rdwr_or_rdonly(self);
 	}
 	sys(close(look));

@@ -58,7 +58,7 @@ static void a_longer_structure_of_a_newer_program_is_served(void **state)
 static void what_the_daemon_would_refuse_is_not_sent(void **state)
 {
 	struct wpfile_query query = { .size = sizeof(query),
-				      .flags = WPFILE_AT_ADDRESS };
+				      .reserved = 1 };
 	struct wpfile_monitor args = { .size = sizeof(args), .reserved = 1 };
 	struct wpfile_subscription subscription = { .reserved = 1 };
 	struct fixture *f = *state;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "target.h"
 #include "unit.h"
 
 static bool same_file(int a, int b)
@@ -142,7 +145,77 @@ static void a_name_of_two_files_is_refused(void **state)
 	close(two);
 }
 
+static struct wpfile_consent asked;
+
+static int note_consent(int fd, unsigned long request, void *arg)
+{
+	(void)fd;
+	(void)request;
+	memcpy(&asked, arg, sizeof(asked));
+	return 0;
+}
+
+static void arguments_can_be_used_again_for_another_target(void **state)
+{
+	const struct wpfile_target at = {
+		.fd = -1,
+		.flags = WPFILE_AT_ADDRESS,
+		.address = 4096,
+	};
+	const struct wpfile_target file = { .fd = -1 };
+	struct wpfile_query query = { .size = sizeof(query) };
+
+	(void)state;
+	fake_ioctl = note_consent;
+	assert_int_equal(wpfile_query(&at, &query), 0);
+	assert_int_equal(asked.flags, WPFILE_AT_ADDRESS);
+	assert_int_equal(asked.address, 4096);
+	assert_int_equal(wpfile_query(&file, &query), 0);
+	assert_int_equal(asked.flags, 0);
+	assert_int_equal(asked.address, 0);
+	fake_ioctl = NULL;
+}
+
+/* What has its number in the table of the other threads. */
+static void *open_in_its_place(void *fd)
+{
+	struct wpfile_target *target;
+	struct stat stat;
+	ino_t *ino = NULL;
+
+	if (unshare(CLONE_FILES) || close(*(int *)fd) ||
+	    wpfile_target_open_path("/proc/self/exe", &target))
+		return NULL;
+	ino = malloc(sizeof(*ino));
+	if (ino && !fstat(wpfile_target_fd(target), &stat))
+		*ino = stat.st_ino;
+	wpfile_target_free(target);
+	return ino;
+}
+
+static void a_thread_with_its_own_descriptors_opens_what_it_has_named(void **state)
+{
+	char path[] = "/tmp/wpfile-unit.XXXXXX";
+	int fd = mkstemp(path);
+	pthread_t thread;
+	struct stat exe;
+	void *ino;
+
+	(void)state;
+	assert_true(fd >= 0);
+	unlink(path);
+	assert_int_equal(pthread_create(&thread, NULL, open_in_its_place, &fd), 0);
+	assert_int_equal(pthread_join(thread, &ino), 0);
+	close(fd);
+	assert_non_null(ino);
+	assert_int_equal(stat("/proc/self/exe", &exe), 0);
+	assert_int_equal(*(ino_t *)ino, exe.st_ino);
+	free(ino);
+}
+
 static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(arguments_can_be_used_again_for_another_target),
+	cmocka_unit_test(a_thread_with_its_own_descriptors_opens_what_it_has_named),
 	cmocka_unit_test(a_descriptor_of_a_process_is_opened),
 	cmocka_unit_test(devices_and_pipes_are_not_opened),
 	cmocka_unit_test(what_is_not_there_says_so),
