@@ -133,6 +133,10 @@ test-packages: deb ## install the packages in a clean Debian, use them on our ke
 	@$(SUBMAKE) $(BUILD)/vm/init
 	@tests/packaging/run
 
+test-deb-kernel: deb deb-kernel ## install those of the kernel, too, and boot that as a computer of its own
+	@scripts/deps vm packages
+	@tests/packaging/kernel
+
 check-style: ## shellcheck, SPDX lines, checkpatch
 	@scripts/deps kernel patches style
 	@scripts/check-style
