@@ -4,6 +4,7 @@
  */
 #include <kunit/test.h>
 #include <linux/prandom.h>
+#include <linux/rcupdate.h>
 #include <linux/slab.h>
 
 #include "pageset.h"
@@ -149,6 +150,27 @@ static void whole_files_are_one_run(struct kunit *test)
 						WPFILE_LAST_PAGE));
 }
 
+/* So many that the tree has inner nodes of inner nodes, full ones among them. */
+static void sets_of_many_runs_can_be_freed(struct kunit *test)
+{
+	struct model *m = test->priv;
+	pgoff_t first;
+	int i;
+
+	for (i = 0; i < 16384; i++) {
+		first = 2 * (pgoff_t)i * WPFILE_CHUNK_PAGES;
+		KUNIT_ASSERT_EQ(test, 0,
+				wpfile_pageset_reserve(&m->ps, first,
+						       first + WPFILE_CHUNK_PAGES - 1,
+						       GFP_KERNEL));
+		wpfile_pageset_set(&m->ps, first, first + WPFILE_CHUNK_PAGES - 1);
+	}
+	wpfile_pageset_destroy(&m->ps);
+	/* What the tree leaves to RCU is done when it can be told of this test. */
+	rcu_barrier();
+	wpfile_pageset_init(&m->ps);
+}
+
 static bool model_knows(struct model *m, pgoff_t first, pgoff_t last)
 {
 	return find_next_or_bit(m->protected, m->captured, last + 1, first) <=
@@ -242,6 +264,7 @@ static struct kunit_case pageset_cases[] = {
 	KUNIT_CASE(first_write_cuts_a_chunk_out_of_runs),
 	KUNIT_CASE(setting_forgets_what_was_captured),
 	KUNIT_CASE(whole_files_are_one_run),
+	KUNIT_CASE(sets_of_many_runs_can_be_freed),
 	KUNIT_CASE(captured_pages_are_known_like_protected_ones),
 	KUNIT_CASE(lost_set_has_no_page_until_it_is_reset),
 	KUNIT_CASE(random_operations_agree_with_a_bitmap),
