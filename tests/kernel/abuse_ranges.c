@@ -4,6 +4,7 @@
  * nothing half done, and no write forgotten that could not be told.
  */
 #include "harness.h"
+#include <errno.h>
 #include <sys/ioctl.h>
 
 #define PAGES 8
@@ -233,8 +234,8 @@ TEST_F(lost, pages_are_reported_again_if_the_structure_cannot_be_written)
 		TH_LOG("only: %s", pages_text(&seen));
 }
 
-/* Nothing is protected if the caller does not learn that it is. */
-TEST_F(lost, protect_that_cannot_answer_is_EFAULT)
+/* The whole file, by a structure that cannot be written. */
+static int protect_without_answer(FIXTURE_DATA(lost) *self, int monitor)
 {
 	struct wpfile_range range = { 0, WPFILE_TO_END };
 	struct wpfile_protect *protect = (void *)(self->map + PAGE);
@@ -244,8 +245,34 @@ TEST_F(lost, protect_that_cannot_answer_is_EFAULT)
 		.ranges = (uintptr_t)&range,
 		.nr_ranges = 1,
 	};
-	ASSERT_EQ(0, mprotect(self->map + PAGE, PAGE, PROT_READ));
-	EXPECT_EQ(-EFAULT, wp_call(self->monitor, WPFILE_IOC_PROTECT, protect));
+	if (mprotect(self->map + PAGE, PAGE, PROT_READ))
+		return -errno;
+	return wp_call(monitor, WPFILE_IOC_PROTECT, protect);
+}
+
+TEST_F(lost, protect_that_cannot_answer_hides_no_write)
+{
+	EXPECT_EQ(-EFAULT, protect_without_answer(self, self->monitor));
+	EXPECT_STREQ("2 4 6", unprotected(self->monitor));
+	EXPECT_STREQ("2 4 6", written(self->monitor));
+	EXPECT_STREQ("", written(self->monitor));
+}
+
+/* Neither what was captured, nor what is still to be. */
+TEST_F(lost, protect_that_cannot_answer_drops_no_capture)
+{
+	int capture;
+
+	ASSERT_EQ(0, area_fill(&self->area, 1));
+	capture = area_protect(&self->area, WPFILE_CAPTURE);
+	ASSERT_LE(0, capture);
+	ASSERT_EQ(1, pwrite(self->area.fd, "x", 1, PAGE));
+	EXPECT_EQ(-EFAULT, protect_without_answer(self, capture));
+	EXPECT_STREQ("1", unprotected(capture));
+	ASSERT_EQ(1, pwrite(self->area.fd, "x", 1, 3 * PAGE));
+	EXPECT_STREQ("same",
+		     compare(capture, self->area.before, self->area.size));
+	close(capture);
 }
 
 TEST_F(lost, snapshot_that_cannot_answer_leaves_nothing)

@@ -389,6 +389,81 @@ TEST_F(poison, page_that_is_punched_out_stays_EIO)
 	EXPECT_EQ(RIGHT, look(self->fd, &self->area, 6));
 }
 
+/* --- what was kept is broken --- */
+
+/* clang-format off */
+FIXTURE(poison_kept) {
+	struct area area;
+	int fd;
+};
+/* clang-format on */
+
+/* Page 4 is kept for a load, page 5 before a store; nobody maps the copies. */
+FIXTURE_SETUP(poison_kept)
+{
+	unsigned long frames[2];
+	char *map;
+
+	ASSERT_EQ(0, make(&self->area));
+	self->fd = area_snapshot(&self->area);
+	ASSERT_LE(0, self->fd);
+	map = map_file(self->fd, self->area.size, PROT_READ);
+	ASSERT_NE(NULL, map);
+	store(&self->area, 5, 2);
+	EXPECT_STREQ("same", compare_memory(map + 4 * PAGE,
+					    self->area.before + 4 * PAGE,
+					    2 * PAGE));
+	frames[0] = frame_of(map + 4 * PAGE);
+	frames[1] = frame_of(map + 5 * PAGE);
+	ASSERT_TRUE(frames[0] && frames[1]);
+	ASSERT_NE(frames[1], frame_of(self->area.map + 5 * PAGE));
+	ASSERT_EQ(0, munmap(map, self->area.size));
+	SKIP_UNLESS(!access(HWPOISON, W_OK), "cannot poison pages");
+	ASSERT_EQ(0, poison(frames[0]));
+	ASSERT_EQ(0, poison(frames[1]));
+}
+
+FIXTURE_TEARDOWN(poison_kept)
+{
+	close(self->fd);
+	area_free(&self->area);
+}
+
+TEST_F(poison_kept, page_is_EIO_for_pread)
+{
+	size_t page;
+
+	for (page = 0; page < PAGES; page++)
+		EXPECT_EQ(page == 4 || page == 5 ? LOST : RIGHT,
+			  look(self->fd, &self->area, page))
+			TH_LOG("page %zu", page);
+}
+
+TEST_F(poison_kept, read_ends_before_it_and_goes_on_behind)
+{
+	char seen[6 * PAGE];
+
+	ASSERT_EQ(2 * (off_t)PAGE, lseek(self->fd, 2 * PAGE, SEEK_SET));
+	ASSERT_EQ(2 * (ssize_t)PAGE, read(self->fd, seen, sizeof(seen)));
+	EXPECT_STREQ("same", compare_memory(seen, self->area.before + 2 * PAGE,
+					    2 * PAGE));
+	EXPECT_EQ(-1, read(self->fd, seen, sizeof(seen)));
+	EXPECT_EQ(EIO, errno);
+	ASSERT_EQ(6 * (off_t)PAGE, lseek(self->fd, 6 * PAGE, SEEK_SET));
+	ASSERT_EQ(2 * (ssize_t)PAGE, read(self->fd, seen, 2 * PAGE));
+	EXPECT_STREQ("same", compare_memory(seen, self->area.before + 6 * PAGE,
+					    2 * PAGE));
+}
+
+/* Nor does a store to the file make the page good again. */
+TEST_F(poison_kept, page_stays_EIO_when_the_file_is_written)
+{
+	store(&self->area, 4, 3);
+	store(&self->area, 5, 3);
+	EXPECT_EQ(LOST, look(self->fd, &self->area, 4));
+	EXPECT_EQ(LOST, look(self->fd, &self->area, 5));
+}
+
 /* --- memory cgroups: the creator pays --- */
 
 /* clang-format off */

@@ -123,6 +123,11 @@ void wpfile_pageset_destroy(struct wpfile_pageset *ps)
 			kfree(entry);
 		cond_resched();
 	}
+	/*
+	 * At once: under RCU, mt_free_walk() takes the metadata of an inner node
+	 * with 15 slots in use for a 16th, if there are inner nodes below it.
+	 */
+	mt_clear_in_rcu(&ps->tree);
 	__mt_destroy(&ps->tree);
 	mutex_unlock(&ps->lock);
 	mutex_destroy(&ps->lock);

@@ -3,7 +3,11 @@
  * KUnit tests of pagesets, against a plain bitmap as the model.
  */
 #include <kunit/test.h>
+#include <linux/cpumask.h>
+#include <linux/kthread.h>
 #include <linux/prandom.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 
 #include "pageset.h"
@@ -149,6 +153,27 @@ static void whole_files_are_one_run(struct kunit *test)
 						WPFILE_LAST_PAGE));
 }
 
+/* So many that the tree has inner nodes of inner nodes, full ones among them. */
+static void sets_of_many_runs_can_be_freed(struct kunit *test)
+{
+	struct model *m = test->priv;
+	pgoff_t first;
+	int i;
+
+	for (i = 0; i < 16384; i++) {
+		first = 2 * (pgoff_t)i * WPFILE_CHUNK_PAGES;
+		KUNIT_ASSERT_EQ(test, 0,
+				wpfile_pageset_reserve(&m->ps, first,
+						       first + WPFILE_CHUNK_PAGES - 1,
+						       GFP_KERNEL));
+		wpfile_pageset_set(&m->ps, first, first + WPFILE_CHUNK_PAGES - 1);
+	}
+	wpfile_pageset_destroy(&m->ps);
+	/* What the tree leaves to RCU is done when it can be told of this test. */
+	rcu_barrier();
+	wpfile_pageset_init(&m->ps);
+}
+
 static bool model_knows(struct model *m, pgoff_t first, pgoff_t last)
 {
 	return find_next_or_bit(m->protected, m->captured, last + 1, first) <=
@@ -236,15 +261,140 @@ static void random_operations_agree_with_a_bitmap(struct kunit *test)
 	expect_same(test);
 }
 
+static void expect_same_runs(struct kunit *test, pgoff_t first, pgoff_t last)
+{
+	struct model *m = test->priv;
+	pgoff_t at = 0;
+	bool set;
+
+	for (set = true; at < NR_PAGES; set = !set) {
+		pgoff_t end = set ? find_next_bit(m->protected, NR_PAGES, at) :
+				    find_next_zero_bit(m->protected, NR_PAGES,
+						       at);
+
+		at = wpfile_pageset_find(&m->ps, at, NR_PAGES - 1, set);
+		KUNIT_ASSERT_EQ_MSG(test, at, end, "pages %lu to %lu, %s",
+				    first, last, set ? "set" : "clear");
+	}
+}
+
+/* From @first on, as many as are less, equal and more than a word or chunk. */
+static void change_edges(struct kunit *test, pgoff_t first)
+{
+	static const unsigned int lengths[] = { 1, 2, 63, 64, 65, 127, 128, 129,
+						511, 512, 513 };
+	unsigned int i;
+	pgoff_t last;
+
+	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
+		last = first + lengths[i] - 1;
+		set(test, first, last);
+		expect_same_runs(test, first, last);
+		clear(test, first, last);
+		expect_same_runs(test, first, last);
+		set(test, 0, NR_PAGES - 1);
+		clear(test, first, last);
+		expect_same_runs(test, first, last);
+		set(test, first, last);
+		expect_same_runs(test, first, last);
+		clear(test, 0, NR_PAGES - 1);
+	}
+}
+
+static void ranges_change_no_bit_beside_their_edges(struct kunit *test)
+{
+	pgoff_t first;
+
+	/* In chunks: words are changed, not entries. */
+	for (first = 0; first < NR_PAGES; first += WPFILE_CHUNK_PAGES)
+		gate(test, first, false);
+	for (first = 0; first <= 2 * BITS_PER_LONG; first++)
+		change_edges(test, first);
+	for (first = WPFILE_CHUNK_PAGES - BITS_PER_LONG - 2;
+	     first <= WPFILE_CHUNK_PAGES + 2; first++)
+		change_edges(test, first);
+	expect_same(test);
+}
+
+#define HALF		(BITS_PER_LONG / 2)
+#define NR_SHARED	(64 * WPFILE_CHUNK_PAGES)
+
+/* Somebody who clears the first half of each word, bit by bit, as gates do. */
+struct clearer {
+	struct wpfile_pageset *ps;
+	pgoff_t at;
+};
+
+static int clear_first_halves(void *arg)
+{
+	struct clearer *clearer = arg;
+	pgoff_t page;
+
+	for (page = 0; page < NR_SHARED; page++) {
+		WRITE_ONCE(clearer->at, page);
+		if (page % BITS_PER_LONG < HALF)
+			wpfile_pageset_clear_page(clearer->ps, page);
+		if (page % WPFILE_CHUNK_PAGES == 0)
+			cond_resched();
+	}
+	smp_store_release(&clearer->at, NR_SHARED);
+	return 0;
+}
+
+/* The second half of the word that the other is at, again and again. */
+static void change_second_halves(struct clearer *clearer)
+{
+	struct wpfile_pageset *ps = clearer->ps;
+	pgoff_t at;
+
+	while ((at = smp_load_acquire(&clearer->at)) < NR_SHARED) {
+		at = round_down(at, BITS_PER_LONG) + HALF;
+		wpfile_pageset_set(ps, at, at + HALF - 1);
+		wpfile_pageset_clear(ps, at, at + HALF - 1);
+		cond_resched();
+	}
+}
+
+static void no_cleared_bit_comes_back_with_its_word(struct kunit *test)
+{
+	struct model *m = test->priv;
+	struct clearer clearer = { .ps = &m->ps };
+	struct task_struct *task;
+	pgoff_t page;
+
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "one CPU");
+	for (page = 0; page < NR_SHARED; page += WPFILE_CHUNK_PAGES)
+		KUNIT_ASSERT_EQ(test, 0, wpfile_pageset_prepare(&m->ps, page,
+								GFP_KERNEL));
+	wpfile_pageset_set(&m->ps, 0, NR_SHARED - 1);
+	task = kthread_create(clear_first_halves, &clearer, "wpfile_clearer");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	/* Not where this one runs: they would take turns. */
+	kthread_bind(task, cpumask_any_but(cpu_online_mask,
+					   raw_smp_processor_id()));
+	get_task_struct(task);
+	wake_up_process(task);
+	change_second_halves(&clearer);
+	kthread_stop_put(task);
+	for (page = 0; page < NR_SHARED; page += BITS_PER_LONG)
+		KUNIT_EXPECT_EQ(test, page + HALF,
+				wpfile_pageset_next_set(&m->ps, page,
+							page + HALF - 1));
+}
+
 static struct kunit_case pageset_cases[] = {
 	KUNIT_CASE(empty_set_has_no_page),
 	KUNIT_CASE(runs_keep_their_bounds),
 	KUNIT_CASE(first_write_cuts_a_chunk_out_of_runs),
 	KUNIT_CASE(setting_forgets_what_was_captured),
 	KUNIT_CASE(whole_files_are_one_run),
+	KUNIT_CASE(sets_of_many_runs_can_be_freed),
 	KUNIT_CASE(captured_pages_are_known_like_protected_ones),
 	KUNIT_CASE(lost_set_has_no_page_until_it_is_reset),
 	KUNIT_CASE(random_operations_agree_with_a_bitmap),
+	KUNIT_CASE(ranges_change_no_bit_beside_their_edges),
+	KUNIT_CASE(no_cleared_bit_comes_back_with_its_word),
 	{}
 };
 
