@@ -108,7 +108,7 @@ patches: ## write the kernel change as a mailable series to build/patches
 	@scripts/patches
 
 check-asan: ## the unit tests with AddressSanitizer and UBSan
-	@scripts/deps build test
+	@scripts/deps build daemon test
 	@$(SUBMAKE) asan-run
 
 check-abi: ## is the ABI of the library what libwpfile/abi says?

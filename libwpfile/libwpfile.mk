@@ -7,7 +7,8 @@
 #   man			manual pages, build/man/
 #   unit-tests		builds build/tests/unit/user-unit, which runs on any host,
 #			and build/tests/vm/*, which need the kernel
-#   asan-run		the same with ASan and UBSan, and runs it
+#   asan-run		the same, and those of daemon and command, with ASan and
+#			UBSan, and runs them
 #   abi-run		compares the shared library with abi/, and the comparison with
 #			a library that has lost a symbol
 #   abi-update		writes abi/ anew, after what was added
@@ -145,8 +146,10 @@ ASAN_CFLAGS	:= -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
 
 asan-run:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan \
-		USER_CFLAGS='$(ASAN_CFLAGS)' unit-tests
+		USER_CFLAGS='$(ASAN_CFLAGS)' unit-tests daemon-unit ctl
 	$(BUILD)/asan/tests/unit/user-unit
+	$(BUILD)/asan/tests/daemon/unit
+	ctl/tests/completion-test.sh $(BUILD)/asan/wpfilectl
 
 $(UNIT)/header-c99.o: libwpfile/include/wpfile.h uapi/linux/wpfile.h
 	@mkdir -p $(@D)

@@ -114,6 +114,11 @@ release_by_id_ends_a_subscription() {
 	return $ret
 }
 
+# Of 32 bits of milliseconds nothing would be left.
+a_time_too_long_for_the_daemon_is_refused() {
+	complains 2 "$ctl" watch "${through[@]}" "${by_fd[@]}" --again 4294967.296
+}
+
 the_metrics_of_the_daemon_are_openmetrics() {
 	status 0 "$ctl" metrics "${through[@]}" >"$dir/metrics" &&
 	[ "$(tail -n 1 "$dir/metrics")" = '# EOF' ] &&
@@ -143,6 +148,7 @@ tests=(the_daemon_answers snapshot_through_the_daemon_equals_the_memory
 stat_and_track_work_through_the_daemon
 watch_by_subscription_tells_who_writes_where watch_by_subscription_can_refuse
 protect_works_through_the_daemon release_by_id_ends_a_subscription
+a_time_too_long_for_the_daemon_is_refused
 the_metrics_of_the_daemon_are_openmetrics what_policy_refuses_is_4
 watch_says_that_the_daemon_has_gone)
 

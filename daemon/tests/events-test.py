@@ -215,7 +215,7 @@ def what_the_kernel_could_not_keep_is_told_with_its_number():
             with open(path, "w") as file:
                 file.write(before)
         for lost in (15, 7):
-            os.kill(daemon.pid, signal.SIGSTOP)
+            daemon.stop()
             for _ in range(5 + lost):
                 check(not try_to_write(fd), "it was written")
             os.kill(daemon.pid, signal.SIGCONT)

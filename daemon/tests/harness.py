@@ -154,6 +154,12 @@ class Daemon:
     def connect(self, greet=True):
         return wire.Client.connect(self.socket, greet)
 
+    def stop(self):
+        """Until SIGCONT. A signal is sent at once, but threads stop one after the other."""
+        self.process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: all(is_stopped(f"/proc/{self.pid}/task/{tid}/stat")
+                               for tid in os.listdir(f"/proc/{self.pid}/task")))
+
     def kill(self, number=signal.SIGKILL):
         self.process.send_signal(number)
         return self.process.wait(60)
@@ -171,6 +177,11 @@ class Daemon:
                 self.process.kill()
                 raise AssertionError("wpfiled does not end") from None
             check(status == 0, f"wpfiled has ended with {status}:\n{self.log()[-3000:]}")
+
+
+def is_stopped(path):
+    with open(path) as file:
+        return file.read().rpartition(")")[2].split()[0] == "T"
 
 
 # --- memory ---

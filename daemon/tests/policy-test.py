@@ -87,7 +87,7 @@ def a_capability_that_a_program_gives_is_not_the_clients():
             os.chmod(program, 0o4755 if kind == "set-user-id" else 0o755)
             if kind == "capability":
                 os.setxattr(program, "security.capability", struct.pack("=IIIII", 0x02000001, CAP_SYS_ADMIN, 0, 0, 0))
-            os.kill(daemon.pid, signal.SIGSTOP)
+            daemon.stop()
             child = Child(connect_and_execute, daemon.socket, program)
             client = wire.Client(socket.socket(fileno=child.take_fd()))
             wait_until(lambda pid=child.pid: capabilities_of(pid) & CAP_SYS_ADMIN)
@@ -112,7 +112,7 @@ def a_uid_without_translation_has_to_be_named():
 
 def while_daemon_sleeps(daemon):
     """A client that connects, unseen by the daemon. (its process, its socket)"""
-    os.kill(daemon.pid, signal.SIGSTOP)
+    daemon.stop()
     child = Child(connect_child, daemon.socket, False, {"uid": 0, "gid": 0, "capabilities": CAP_SYS_ADMIN})
     return child, wire.Client(socket.socket(fileno=child.take_fd()))
 
