@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the tests of the manual pages share: results as TAP, pages, their programs, and a file to run them on."""
 
+import contextlib
 import glob
 import mmap
 import os
@@ -127,7 +128,7 @@ def protecting(process):
     """How many of its monitors have protected something."""
     nr = 0
     for path in glob.glob(f"/proc/{process.pid}/fdinfo/*"):
-        with open(path) as file:
+        with contextlib.suppress(FileNotFoundError), open(path) as file:  # it may close some meanwhile
             nr += bool(re.search(r"^protected_pages:\t[1-9]", file.read(), re.M))
     return nr
 

@@ -216,6 +216,29 @@ end:	do
 	fi;
 	unlock(PTE_LOCK);
 	unlock(PMD_LOCK)
+	/* collapse_pte_mapped_thp(); faults wait for the folio's lock */
+	:: atomic {
+		in_tree ->
+#ifndef COLLAPSE_UNSAID
+		flush_pending++
+#endif
+	}
+	lock(PTE_LOCK);
+	change(PTE, READ, NONE);
+	unlock(PTE_LOCK);
+	lock(PMD_LOCK);
+	lock(PTE_LOCK);
+	load(PMD, old);
+	if
+	:: old == TABLE -> store(PTE, NONE); store(PMD, NONE)
+	:: else
+	fi;
+	flush_tlb();
+	unlock(PTE_LOCK);
+	unlock(PMD_LOCK);
+#ifndef COLLAPSE_UNSAID
+	flush_pending--
+#endif
 	/* munmap() */
 	:: atomic { mapped && faults == 0 -> mapped = false }
 	flush_pending++;

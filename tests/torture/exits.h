@@ -35,6 +35,7 @@ enum {
 	NEEDS = 4,	/* memory: at least one failure is an error */
 	LOSES = 8,	/* at least one makes captures FAIL */
 	TELLS_ALL = 16,	/* at least one makes TRACK report every page */
+	IN_MEMORY = 32,	/* asks for none, unless something was swapped out */
 };
 
 struct operation {

@@ -223,6 +223,17 @@ static inline pmd_t wpfile_filter_pmd(struct vm_area_struct *vma,
 	return pmd;
 }
 
+static inline bool wpfile_any_protected(struct vm_area_struct *vma,
+					unsigned long addr, unsigned long nr)
+{
+	return false;
+}
+
+static inline bool wpfile_shared_armed(struct vm_area_struct *vma)
+{
+	return false;
+}
+
 static inline bool wpfile_wants_ptes(struct vm_fault *vmf)
 {
 	return false;

@@ -108,6 +108,7 @@ void wpfile_shadow_drop(struct wpfile_mark *mark, pgoff_t first, pgoff_t last)
 	while ((at = wpfile_next_present(mapping, at, last)) <= last) {
 		uncharge(mark);
 		at++;
+		cond_resched();
 	}
 	shmem_truncate_range(shadow, (loff_t)first << PAGE_SHIFT,
 			     ((loff_t)last << PAGE_SHIFT) + PAGE_SIZE - 1);
@@ -305,7 +306,13 @@ struct folio *wpfile_shadow_folio(struct wpfile_mark *mark, pgoff_t index)
 		folio_put(folio);
 	} while (true);
 	set_active_memcg(old);
-	return folio;
+	if (IS_ERR(folio) ||
+	    !PageHWPoison(folio_file_page(folio, index)))
+		return folio;
+	/* Memory failure leaves it where it is, so that this is seen. */
+	folio_unlock(folio);
+	folio_put(folio);
+	return ERR_PTR(-EIO);
 }
 
 /* A page of content, referenced; NULL for a hole. */

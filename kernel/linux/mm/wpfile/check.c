@@ -64,7 +64,7 @@ static bool check_vma(struct folio *folio, struct vm_area_struct *vma,
 		WARN_ONCE(entry_is_writable(&pvmw) &&
 			  wpfile_pageset_any(&mark->pages, first,
 					     first + (pvmw.pte ? 0 :
-						      HPAGE_PMD_NR - 1)),
+						      PTRS_PER_PTE - 1)),
 			  "wpfile: the walk left protected page %#lx writable",
 			  first);
 	}

@@ -150,26 +150,42 @@ static void list_add_by_mode(struct wpfile_mark *mark, struct list_head *marks)
 	list_add_tail_rcu(&mark->list, &next->list);
 }
 
-static int attach(struct wpfile_mark *mark)
+/* Makes the mark one of the file's, whose lock is held. */
+static int add_mark(struct wpfile_file *file, struct wpfile_mark *mark)
 {
-	struct wpfile_file *file = mark->file;
-	bool first;
-
-	guard(mutex)(&file->lock);
 	if (file->forbidden)
 		return -EPERM;
 	if (nr_marks(file) >= WPFILE_MAX_MONITORS)
 		return -EBUSY;
-	first = list_empty(&file->marks);
-	list_add_by_mode(mark, &file->marks);
-	file->nr[mark->mon->mode]++;
-	if (first) {
+	if (list_empty(&file->marks)) {
 		static_branch_inc(&wpfile_key.key);
 		set_bit(AS_WPFILE, &file->inode->i_mapping->flags);
-		/* See "Arming" at the top. */
-		synchronize_rcu_expedited();
-		synchronize_srcu_expedited(&wpfile_fills);
 	}
+	list_add_by_mode(mark, &file->marks);
+	file->nr[mark->mon->mode]++;
+	return 0;
+}
+
+static int attach(struct wpfile_mark *mark)
+{
+	struct wpfile_file *file = mark->file;
+	bool armed;
+	int err;
+
+	scoped_guard(mutex, &file->lock) {
+		err = add_mark(file, mark);
+		armed = file->armed;
+	}
+	if (err || armed)
+		return err;
+	/*
+	 * See "Arming" at the top.  Without the lock, which a gate takes to make
+	 * the file longer; whoever comes meanwhile waits for himself.
+	 */
+	synchronize_rcu_expedited();
+	synchronize_srcu_expedited(&wpfile_fills);
+	scoped_guard(mutex, &file->lock)
+		file->armed = true;
 	return 0;
 }
 
@@ -182,8 +198,10 @@ static void detach(struct wpfile_mark *mark)
 		list_del_rcu(&mark->list);
 		file->nr[mark->mon->mode]--;
 		last = list_empty(&file->marks);
-		if (last)
+		if (last) {
 			clear_bit(AS_WPFILE, &file->inode->i_mapping->flags);
+			file->armed = false;
+		}
 	}
 	if (last)
 		static_branch_slow_dec_deferred(&wpfile_key);

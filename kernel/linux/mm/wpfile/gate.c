@@ -313,6 +313,19 @@ static pgoff_t next_protected(struct inode *inode, pgoff_t first, pgoff_t last)
 	return first;
 }
 
+/* As discard(), in pages of one chunk: the marks are looked through at a stretch. */
+static int discard_some(struct inode *inode, pgoff_t first, pgoff_t last,
+			struct write *write)
+{
+	int err = 0;
+
+	for (; !err && (first = next_protected(inode, first, last)) <= last;
+	     first++)
+		if (wpfile_next_present(inode->i_mapping, first, first) == first)
+			err = open_gate(inode, first, first, write);
+	return err;
+}
+
 /*
  * Pages are about to become zeros or to go.  Holes stay as they are, so their
  * bits do too: one that is filled in meanwhile is zeros, or has passed a gate.
@@ -321,13 +334,16 @@ static int discard(struct inode *inode, pgoff_t first, pgoff_t last,
 		   struct write *write)
 {
 	struct address_space *mapping = inode->i_mapping;
+	pgoff_t end;
 	int err = 0;
 
-	while (!err && (first = next_protected(inode, first, last)) <= last) {
-		if (wpfile_next_present(mapping, first, first) == first)
-			err = open_gate(inode, first, first, write);
+	for (; !err; first = end + 1) {
 		/* Not each page of a large hole. */
-		first = wpfile_next_present(mapping, first + 1, last);
+		first = wpfile_next_present(mapping, first, last);
+		if (first > last)
+			break;
+		end = min(last, first | (WPFILE_CHUNK_PAGES - 1));
+		err = discard_some(inode, first, end, write);
 		cond_resched();
 	}
 	return err;

@@ -78,6 +78,8 @@ static int check_kind(struct file *target)
 		return -EOPNOTSUPP;
 	/* Behind a snapshot is a shmem file, which has not all of its content. */
 	if (!shmem_mapping(target->f_mapping) || wpfile_is_snapshot(target) ||
+	    /* A file system that lends its files the pages of others: Coda. */
+	    target->f_mapping->host != file_inode(target) ||
 	    !S_ISREG(file_inode(target)->i_mode))
 		return -ENOTTY;
 	return 0;

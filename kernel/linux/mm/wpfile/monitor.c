@@ -184,9 +184,12 @@ static long run_protect(struct wpfile_cmd *cmd)
 	spans = spans_from_user(args->ranges, &nr);
 	if (IS_ERR(spans))
 		return PTR_ERR(spans);
-	err = protect_spans(mark_of(cmd->file), spans, nr, args);
+	/* Who cannot be answered is told before anything changes. */
+	err = wpfile_respond(cmd) ?:
+	      protect_spans(mark_of(cmd->file), spans, nr, args) ?:
+	      wpfile_respond(cmd);
 	kvfree(spans);
-	return err ?: wpfile_respond(cmd);
+	return err;
 }
 
 static long run_unprotect(struct wpfile_cmd *cmd)

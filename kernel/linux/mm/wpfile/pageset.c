@@ -20,7 +20,8 @@
  *    clearing in a run of ALL makes its chunk, under @lock.
  *  - PROTECT, UNPROTECT and SCAN set and clear runs.  They hold the inode lock
  *    and invalidate_lock, one of which every gate holds too (at least shared):
- *    they never meet a gate.
+ *    they never meet a gate.  What they change are whole words all the same, as
+ *    the search for pins clears bits of TRACK with no such lock.
  *
  * Memory is found before a bit changes: wpfile_pageset_reserve() gives a range
  * its own entries, after which setting and clearing it replace entries one for
@@ -37,6 +38,9 @@
 
 #define NONE	xa_mk_value(0)
 #define ALL	xa_mk_value(1)
+
+/* How often to ask anew for memory. */
+#define ROOM_TRIES	4
 
 /* The entry of a single page, and the run of pages that it stands for. */
 struct run {
@@ -72,13 +76,31 @@ static struct run run_at(struct wpfile_pageset *ps, pgoff_t index)
 	return run;
 }
 
+/*
+ * Does not sleep for memory: a gate that waits for the lock must not be held up
+ * by a task that its own memory.high throttles.  See make_room().
+ */
 static int store(struct wpfile_pageset *ps, pgoff_t first, pgoff_t last,
 		 void *entry, gfp_t gfp)
 {
 	MA_STATE(mas, &ps->tree, first, last);
 
 	lockdep_assert_held(&ps->lock);
-	return mas_store_gfp(&mas, entry, gfp);
+	return mas_store_gfp(&mas, entry,
+			     (gfp & ~__GFP_DIRECT_RECLAIM) | __GFP_NOWARN);
+}
+
+/* After store() has failed, without the lock: sleeps, so that it may not again. */
+static bool make_room(gfp_t gfp, unsigned int *tries)
+{
+	void *room;
+
+	if (!*tries)
+		return false;
+	--*tries;
+	room = kmalloc(PAGE_SIZE, gfp);
+	kfree(room);
+	return room;
 }
 
 void wpfile_pageset_init(struct wpfile_pageset *ps)
@@ -257,29 +279,51 @@ unsigned long wpfile_pageset_count(struct wpfile_pageset *ps, pgoff_t first,
 		end = wpfile_pageset_find(ps, first, last, false);
 		nr += end - first;
 		first = end;
+		cond_resched();
 	}
 	return nr;
+}
+
+/* As reserve_runs(), up to *@first and not for long: gates wait for the lock. */
+static int reserve_some(struct wpfile_pageset *ps, pgoff_t *first, pgoff_t last,
+			gfp_t gfp)
+{
+	unsigned int budget = 64;
+	struct run run;
+	pgoff_t end;
+	int err;
+
+	guard(mutex)(&ps->lock);
+	for (; *first <= last && budget; *first = end + 1, budget--) {
+		run = run_at(ps, *first);
+		end = min(run.last, last);
+		if (is_chunk(run.entry))
+			continue;
+		if (run.entry && run.first >= *first && run.last <= end)
+			continue;
+		err = store(ps, *first, end, run.entry ?: NONE, gfp);
+		if (err)
+			return err;
+	}
+	return 0;
 }
 
 /* Gives the entries of whole chunks bounds of their own, and values. */
 static int reserve_runs(struct wpfile_pageset *ps, pgoff_t first, pgoff_t last,
 			gfp_t gfp)
 {
-	struct run run;
-	pgoff_t end;
-	int err = 0;
+	unsigned int tries = ROOM_TRIES;
+	int err;
 
-	guard(mutex)(&ps->lock);
-	for (; first <= last && !err; first = end + 1) {
-		run = run_at(ps, first);
-		end = min(run.last, last);
-		if (is_chunk(run.entry))
-			continue;
-		if (!run.entry || run.first < first || run.last > end)
-			err = store(ps, first, end, run.entry ?: NONE, gfp);
+	while (first <= last) {
+		err = reserve_some(ps, &first, last, gfp);
+		if (!err)
+			tries = ROOM_TRIES;
+		else if (!make_room(gfp, &tries))
+			return err;
 		cond_resched();
 	}
-	return err;
+	return 0;
 }
 
 /**
@@ -311,6 +355,25 @@ int wpfile_pageset_reserve(struct wpfile_pageset *ps, pgoff_t first,
 	return reserve_runs(ps, first, last, gfp);
 }
 
+/* Word by word, since others may change other bits of a word. */
+static void change_bits(unsigned long *map, unsigned int bit, unsigned int nr,
+			bool set)
+{
+	unsigned int end = bit + nr;
+	unsigned long mask;
+
+	for (; bit < end; bit = round_down(bit, BITS_PER_LONG) + BITS_PER_LONG) {
+		mask = BITMAP_FIRST_WORD_MASK(bit);
+		if (end < round_down(bit, BITS_PER_LONG) + BITS_PER_LONG)
+			mask &= BITMAP_LAST_WORD_MASK(end);
+		if (set)
+			atomic_long_or(mask, (atomic_long_t *)&map[BIT_WORD(bit)]);
+		else
+			atomic_long_andnot(mask,
+					   (atomic_long_t *)&map[BIT_WORD(bit)]);
+	}
+}
+
 /* Replaces the values of a reserved run. */
 static void fill(struct wpfile_pageset *ps, pgoff_t first, pgoff_t last,
 		 bool set)
@@ -337,10 +400,7 @@ static void fill(struct wpfile_pageset *ps, pgoff_t first, pgoff_t last,
 		bit = chunk_bit(first);
 		nr = end - first + 1;
 		bitmap_clear(chunk->captured, bit, nr);
-		if (set)
-			bitmap_set(chunk->protected, bit, nr);
-		else
-			bitmap_clear(chunk->protected, bit, nr);
+		change_bits(chunk->protected, bit, nr, set);
 	}
 }
 
@@ -382,23 +442,21 @@ bool wpfile_pageset_reset(struct wpfile_pageset *ps)
 			/* One for one: no memory is needed. */
 			mas_store_gfp(&mas, NONE, GFP_NOWAIT | __GFP_NOWARN);
 		}
+		cond_resched();
 	}
 	WRITE_ONCE(ps->lost, false);
 	return true;
 }
 
-/* What the runs say of the pages around @index, as a chunk. */
-static struct wpfile_chunk *new_chunk(struct wpfile_pageset *ps, pgoff_t index,
-				      gfp_t gfp)
+/* A new chunk says what the runs say of the pages from @base on. */
+static void copy_runs(struct wpfile_pageset *ps, pgoff_t base,
+		      struct wpfile_chunk *chunk)
 {
-	pgoff_t base = chunk_base(index), last = base + WPFILE_CHUNK_PAGES - 1;
-	struct wpfile_chunk *chunk;
+	pgoff_t last = base + WPFILE_CHUNK_PAGES - 1;
 	struct run run;
 	pgoff_t at, end;
 
-	chunk = kzalloc(sizeof(*chunk), gfp);
-	if (!chunk)
-		return NULL;
+	bitmap_zero(chunk->protected, WPFILE_CHUNK_PAGES);
 	for (at = base; at <= last; at = end + 1) {
 		run = run_at(ps, at);
 		end = min(run.last, last);
@@ -407,7 +465,18 @@ static struct wpfile_chunk *new_chunk(struct wpfile_pageset *ps, pgoff_t index,
 		if (end == WPFILE_LAST_PAGE)
 			break;
 	}
-	return chunk;
+}
+
+/* 0, and the chunk is the tree's; -EEXIST or -ENOMEM. */
+static int add_chunk(struct wpfile_pageset *ps, pgoff_t base,
+		     struct wpfile_chunk *chunk, gfp_t gfp)
+{
+	guard(mutex)(&ps->lock);
+	/* Another gate may have come first. */
+	if (is_chunk(run_at(ps, base).entry))
+		return -EEXIST;
+	copy_runs(ps, base, chunk);
+	return store(ps, base, base + WPFILE_CHUNK_PAGES - 1, chunk, gfp);
 }
 
 /**
@@ -420,24 +489,22 @@ static struct wpfile_chunk *new_chunk(struct wpfile_pageset *ps, pgoff_t index,
  */
 int wpfile_pageset_prepare(struct wpfile_pageset *ps, pgoff_t index, gfp_t gfp)
 {
-	pgoff_t base = chunk_base(index);
+	unsigned int tries = ROOM_TRIES;
 	struct wpfile_chunk *chunk;
 	int err;
 
 	scoped_guard(rcu)
 		if (is_chunk(run_at(ps, index).entry))
 			return 0;
-	guard(mutex)(&ps->lock);
-	/* Another gate may have come first. */
-	if (is_chunk(run_at(ps, index).entry))
-		return 0;
-	chunk = new_chunk(ps, index, gfp);
+	chunk = kzalloc(sizeof(*chunk), gfp);
 	if (!chunk)
 		return -ENOMEM;
-	err = store(ps, base, base + WPFILE_CHUNK_PAGES - 1, chunk, gfp);
+	do {
+		err = add_chunk(ps, chunk_base(index), chunk, gfp);
+	} while (err == -ENOMEM && make_room(gfp, &tries));
 	if (err)
 		kfree(chunk);
-	return err;
+	return err == -EEXIST ? 0 : err;
 }
 
 static struct wpfile_chunk *prepared_chunk(struct wpfile_pageset *ps,

@@ -35,17 +35,25 @@ static ssize_t snapshot_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	return ret;
 }
 
+/* The first page at or after @index that there may be, or @end. */
+static pgoff_t next_data(struct wpfile_mark *mark, pgoff_t index, pgoff_t end)
+{
+	pgoff_t live = wpfile_next_present(mark->file->inode->i_mapping, index,
+					   end - 1);
+
+	/* A page is in the shadow before it goes from the file. */
+	smp_rmb();
+	return min(live, wpfile_next_present(file_inode(mark->shadow)->i_mapping,
+					     index, end - 1));
+}
+
 /* The first page at or after @index that is @data, or @end. */
 static pgoff_t seek(struct wpfile_mark *mark, pgoff_t index, pgoff_t end,
 		    bool data)
 {
-	struct address_space *origin = mark->file->inode->i_mapping;
-	struct address_space *shadow = file_inode(mark->shadow)->i_mapping;
-
 	for (; index < end; index++) {
 		if (data)
-			index = min(wpfile_next_present(origin, index, end - 1),
-				    wpfile_next_present(shadow, index, end - 1));
+			index = next_data(mark, index, end);
 		if (index >= end || fatal_signal_pending(current))
 			break;
 		if (wpfile_content_is_data(mark, index) == data)

@@ -23,8 +23,8 @@
  *
  *   reclaim, migration	batch their flushes: flush_tlb_batched_pending(), under
  *			each page table lock
- *   mprotect, zapping	flush when they are done with a range, and say so until
- *			then: mm_tlb_flush_nested(), after the page table locks
+ *   mprotect, zapping,	flush when they are done with a range, and say so until
+ *   khugepaged		then: mm_tlb_flush_nested(), after the page table locks
  *   munmap		has taken the VMA out of the tree: zapping flushes a dirty
  *			entry before it drops the page table lock, and a clean one
  *			cannot be written through without a look at the table
@@ -287,6 +287,7 @@ static pgoff_t walk_chunk(struct address_space *mapping,
 			protect_vma(vma, spans, nr, first, end);
 		if (stopped(leash))
 			break;
+		cond_resched();
 	}
 	i_mmap_unlock_read(mapping);
 	return end + 1;

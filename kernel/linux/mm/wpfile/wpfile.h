@@ -56,6 +56,8 @@ struct wpfile_file {
 	u32 nr[WPFILE_NR_MODES];
 	/** @forbidden: it gets no marks any more; protected by @lock. */
 	bool forbidden;
+	/** @armed: whoever saw no AS_WPFILE has gone; protected by @lock. */
+	bool armed;
 	/** @members: processes that have joined; added under @lock, read under RCU. */
 	struct list_head members;
 	/**
