@@ -135,6 +135,7 @@ test-packages: deb ## install the packages in a clean Debian, use them on our ke
 
 test-deb-kernel: deb deb-kernel ## install those of the kernel, too, and boot that as a computer of its own
 	@scripts/deps vm packages
+	@$(SUBMAKE) $(BUILD)/vm/init
 	@tests/packaging/kernel
 
 check-style: ## shellcheck, SPDX lines, checkpatch

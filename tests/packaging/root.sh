@@ -49,5 +49,5 @@ debs() {
 # ours_in ROOT: all names of ours have "wpfile" in them.
 ours_in() {
 	find "${1%/}/" -xdev -iname '*wpfile*' ! -path '*/var/cache/apt/archives/*' ! -path "${1%/}/mnt/*"
-	grep -ls wpfile "$1"/etc/{passwd,group,shadow,gshadow,subuid,subgid} || true
+	grep -ls wpfile "${1%/}"/etc/{passwd,group,shadow,gshadow,subuid,subgid} || true
 }
