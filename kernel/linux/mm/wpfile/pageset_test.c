@@ -4,6 +4,7 @@
  */
 #include <kunit/test.h>
 #include <linux/cpumask.h>
+#include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/prandom.h>
 #include <linux/rcupdate.h>
@@ -317,7 +318,7 @@ static void ranges_change_no_bit_beside_their_edges(struct kunit *test)
 }
 
 #define HALF		(BITS_PER_LONG / 2)
-#define NR_SHARED	(64 * WPFILE_CHUNK_PAGES)
+#define NR_SHARED	(128 * WPFILE_CHUNK_PAGES)
 
 /* Somebody who clears the first half of each word, bit by bit, as gates do. */
 struct clearer {
@@ -332,6 +333,8 @@ static int clear_first_halves(void *arg)
 
 	for (page = 0; page < NR_SHARED; page++) {
 		WRITE_ONCE(clearer->at, page);
+		/* Not so fast that the other is always behind. */
+		udelay(2);
 		if (page % BITS_PER_LONG < HALF)
 			wpfile_pageset_clear_page(clearer->ps, page);
 		if (page % WPFILE_CHUNK_PAGES == 0)
