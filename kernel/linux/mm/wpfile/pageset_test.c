@@ -340,7 +340,7 @@ static int clear_first_halves(void *arg)
 		if (page % WPFILE_CHUNK_PAGES == 0)
 			cond_resched();
 	}
-	smp_store_release(&clearer->at, NR_SHARED);
+	WRITE_ONCE(clearer->at, NR_SHARED);
 	return 0;
 }
 
@@ -350,7 +350,7 @@ static void change_second_halves(struct clearer *clearer)
 	struct wpfile_pageset *ps = clearer->ps;
 	pgoff_t at;
 
-	while ((at = smp_load_acquire(&clearer->at)) < NR_SHARED) {
+	while ((at = READ_ONCE(clearer->at)) < NR_SHARED) {
 		at = round_down(at, BITS_PER_LONG) + HALF;
 		wpfile_pageset_set(ps, at, at + HALF - 1);
 		wpfile_pageset_clear(ps, at, at + HALF - 1);
