@@ -39,8 +39,13 @@ export KBUILD_BUILD_VERSION=1 CCACHE_DEPEND=1
 kernel_cc=gcc
 ! command -v ccache >/dev/null || kernel_cc='ccache gcc'
 
-# kernel_image SOURCE OUT: builds what is configured in OUT.
-kernel_image() { make -C "$1" O="$2" CC="$kernel_cc" HOSTCC="$kernel_cc" -j"$(nproc)" bzImage; }
+# kernel_image SOURCE OUT: builds what is configured in OUT. The image without ccache: with CCACHE_DEPEND it does not see
+# what .incbin takes in, and gives back the compressed kernel of another build that was as long.
+kernel_image() {
+	kernel_make "$1" "$2" vmlinux || return
+	CCACHE_DISABLE=1 kernel_make "$1" "$2" bzImage
+}
+kernel_make() { make -C "$1" O="$2" CC="$kernel_cc" HOSTCC="$kernel_cc" -j"$(nproc)" "$3"; }
 
 # Version of an unpacked kernel, such as 6.12.117.
 kernel_version() {

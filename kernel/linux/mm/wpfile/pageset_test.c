@@ -4,6 +4,7 @@
  */
 #include <kunit/test.h>
 #include <linux/cpumask.h>
+#include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/prandom.h>
 #include <linux/rcupdate.h>
@@ -317,7 +318,7 @@ static void ranges_change_no_bit_beside_their_edges(struct kunit *test)
 }
 
 #define HALF		(BITS_PER_LONG / 2)
-#define NR_SHARED	(64 * WPFILE_CHUNK_PAGES)
+#define NR_SHARED	(128 * WPFILE_CHUNK_PAGES)
 
 /* Somebody who clears the first half of each word, bit by bit, as gates do. */
 struct clearer {
@@ -332,12 +333,14 @@ static int clear_first_halves(void *arg)
 
 	for (page = 0; page < NR_SHARED; page++) {
 		WRITE_ONCE(clearer->at, page);
+		/* Not so fast that the other is always behind. */
+		udelay(2);
 		if (page % BITS_PER_LONG < HALF)
 			wpfile_pageset_clear_page(clearer->ps, page);
 		if (page % WPFILE_CHUNK_PAGES == 0)
 			cond_resched();
 	}
-	smp_store_release(&clearer->at, NR_SHARED);
+	WRITE_ONCE(clearer->at, NR_SHARED);
 	return 0;
 }
 
@@ -347,7 +350,7 @@ static void change_second_halves(struct clearer *clearer)
 	struct wpfile_pageset *ps = clearer->ps;
 	pgoff_t at;
 
-	while ((at = smp_load_acquire(&clearer->at)) < NR_SHARED) {
+	while ((at = READ_ONCE(clearer->at)) < NR_SHARED) {
 		at = round_down(at, BITS_PER_LONG) + HALF;
 		wpfile_pageset_set(ps, at, at + HALF - 1);
 		wpfile_pageset_clear(ps, at, at + HALF - 1);
