@@ -445,6 +445,46 @@ TEST(capture_limit_is_for_all_files_together)
 }
 
 /*
+ * What one of two files has kept is as much as there may be.  That one is closed:
+ * after @ms, may the other keep as much?
+ */
+static bool limit_is_given_back(struct area *area, unsigned int ms)
+{
+	int monitor[2], i;
+	bool full, failed;
+
+	monitor[0] = wp_monitor_limited(area[0].fd, 2 * PAGE);
+	monitor[1] = attach_fd(monitor[0], area[1].fd, COOKIE(1));
+	full = !protect_all_files(monitor[0]);
+	for (i = 0; i < 2 && full; i++)
+		full = !write_page(&area[1], i);
+	full &= fdinfo_number(monitor[1], "captured_bytes:") == 2 * PAGE;
+	close(monitor[1]);
+	sleep_ms(ms);
+	for (i = 0; i < 2 && full; i++)
+		full = !write_page(&area[0], i);
+	failed = fdinfo_number(monitor[0], "failed:");
+	close(monitor[0]);
+	return full && !failed;
+}
+
+/* It is freed after a while. */
+TEST(capture_limit_is_given_back_by_a_file_that_is_closed)
+{
+	struct area area[2];
+	unsigned int ms = 1;
+	int i;
+
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, area_make_filled(&area[i], MEMFD, SIZE));
+	while (ms < 20000 && !limit_is_given_back(area, ms))
+		ms *= 2;
+	EXPECT_GT(20000, ms);
+	for (i = 0; i < 2; i++)
+		area_free(&area[i]);
+}
+
+/*
  * A chain of causes: the writer counts in one file after the other, each store
  * after the one before.  At one instant no count is behind that of the next file.
  */

@@ -176,6 +176,7 @@ int uffd_register(int uffd, const void *map, size_t size, __u64 mode);
 int uffd_writeprotect(int uffd, const void *map, size_t size, bool on);
 int uffd_continue(int uffd, const void *page);
 int uffd_zeropage(int uffd, const void *page);
+int uffd_copy(int uffd, const void *page, const void *from);
 /*
  * A thread that answers: lifts uffd-wp, fills holes with zeros, maps what is
  * there (MINOR), lets fork() go on.

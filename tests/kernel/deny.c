@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/userfaultfd.h>
-#include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/random.h>
 #include <sys/sendfile.h>
@@ -525,17 +524,6 @@ TEST_F(call, after_UNPROTECT_all_succeed)
 	EXPECT_EQ(0, ftruncate(fd, 0));
 }
 
-static int copy_into(int uffd, void *at, void *from)
-{
-	struct uffdio_copy copy = {
-		.dst = (uintptr_t)at,
-		.src = (uintptr_t)from,
-		.len = PAGE,
-	};
-
-	return ioctl(uffd, UFFDIO_COPY, &copy) ? -errno : 0;
-}
-
 TEST_F(call, UFFDIO_COPY_into_a_protected_hole_is_EPERM_and_leaves_the_hole)
 {
 	struct area area;
@@ -552,11 +540,11 @@ TEST_F(call, UFFDIO_COPY_into_a_protected_hole_is_EPERM_and_leaves_the_hole)
 	ASSERT_LE(0, monitor);
 	ASSERT_EQ(0, wp_protect(monitor, FIRST * PAGE, PAGE));
 	at = area.map + FIRST * PAGE;
-	EXPECT_EQ(-EPERM, copy_into(uffd, at, self->bytes));
+	EXPECT_EQ(-EPERM, uffd_copy(uffd, at, self->bytes));
 	EXPECT_EQ(0, lseek(area.fd, 0, SEEK_HOLE));
 	EXPECT_EQ(-1, lseek(area.fd, 0, SEEK_DATA));
 	ASSERT_EQ(0, wp_unprotect(monitor, FIRST * PAGE, PAGE));
-	EXPECT_EQ(0, copy_into(uffd, at, self->bytes));
+	EXPECT_EQ(0, uffd_copy(uffd, at, self->bytes));
 	EXPECT_EQ('w', *at);
 	close(uffd);
 	close(monitor);

@@ -40,11 +40,15 @@
 
 enum ns { NS_INIT, NS_OF_ALICE, NS_OF_ROOT };
 
+/* Of Landlock; in a scoped one nobody may stop who is outside of it. */
+enum sandbox { NO_SANDBOX, UNSCOPED, SCOPED, IN_THAT_OF_THE_TEST };
+
 enum program { NONE, PLAIN, SETUID_BOB, SETUID_ROOT, SETGID_BOB, FILE_CAPS };
 
 struct party {
 	struct who who;
 	enum ns ns;
+	enum sandbox sandbox;
 	enum program program;	/* that it executes afterwards */
 	bool joins;
 	bool joins_before_exec;
@@ -242,6 +246,35 @@ ROW(ptrace_in_pidns, false,                                                    \
 ROW(joined_in_pidns, true,                                                     \
     PARTY(USER(ALICE), .in_pidns = true), "user A, in a pid namespace",        \
     PARTY(USER(BOB), .joins = true), "user B, outside, has joined")            \
+ROW(sandboxed, false,                                                          \
+    PARTY(USER(ALICE), .sandbox = SCOPED),                                     \
+    "user A, may signal only those in his sandbox (Landlock)",                 \
+    PARTY(USER(ALICE)), "user A, outside")                                     \
+ROW(sandboxed_otherwise, true,                                                 \
+    PARTY(USER(ALICE), .sandbox = UNSCOPED),                                   \
+    "user A, in a sandbox that does not limit signals",                        \
+    PARTY(USER(ALICE)), "user A, outside")                                     \
+ROW(writer_sandboxed, true,                                                    \
+    PARTY(USER(ALICE)), "user A",                                              \
+    PARTY(USER(ALICE), .sandbox = SCOPED), "user A, in such a sandbox")        \
+ROW(in_two_sandboxes, false,                                                   \
+    PARTY(USER(ALICE), .sandbox = SCOPED), "user A, in such a sandbox",        \
+    PARTY(USER(ALICE), .sandbox = SCOPED), "user A, in another one")           \
+ROW(in_one_sandbox, true,                                                      \
+    PARTY(USER(ALICE), .sandbox = IN_THAT_OF_THE_TEST),                        \
+    "user A, in such a sandbox",                                               \
+    PARTY(USER(ALICE)), "user A, in the same")                                 \
+ROW(writer_in_inner_sandbox, true,                                             \
+    PARTY(USER(ALICE), .sandbox = IN_THAT_OF_THE_TEST),                        \
+    "user A, in such a sandbox",                                               \
+    PARTY(USER(ALICE), .sandbox = SCOPED), "user A, in one within it")         \
+ROW(ptrace_sandboxed, false,                                                   \
+    PARTY(USER_WITH(ALICE, PTRACE, PTRACE), .sandbox = SCOPED),                \
+    "user A with CAP_SYS_PTRACE, in such a sandbox",                           \
+    PARTY(USER(BOB)), "user B, outside")                                       \
+ROW(joined_sandboxed, true,                                                    \
+    PARTY(USER(ALICE), .sandbox = SCOPED), "user A, in such a sandbox",        \
+    PARTY(USER(BOB), .joins = true), "user B, outside, has joined")            \
 ROW(root_watches, true,                                                        \
     PARTY(USER(0)), "root",                                                    \
     PARTY(USER(BOB)), "user B")
@@ -336,12 +369,26 @@ static void execute(int file, int socket, const struct party *party)
 	      NULL);
 }
 
+static int enter_sandbox(const struct party *party)
+{
+	if (party->sandbox == SCOPED)
+		return who_sandbox(WHO_SCOPE_SIGNALS);
+	if (party->sandbox == UNSCOPED)
+		return who_sandbox(WHO_SCOPE_SOCKETS);
+	return 0;
+}
+
+static int become(const struct party *party, int ns)
+{
+	return who_become(&party->who, ns) ?: enter_sandbox(party);
+}
+
 static int writer_process(int file, int socket, const struct party *party,
 			  int ns)
 {
 	struct answer failed = {};
 
-	failed.result = who_become(&party->who, ns);
+	failed.result = become(party, ns);
 	if (!failed.result && party->joins_before_exec)
 		failed.result = wp_join(file);
 	if (failed.result) {
@@ -422,7 +469,7 @@ struct creation {
 static long create(void *argument, long mode)
 {
 	struct creation *creation = argument;
-	int ret = who_become(&creation->party->who, creation->ns);
+	int ret = become(creation->party, creation->ns);
 
 	return ret ?: wp_monitor_with(creation->area->fd,
 				      (struct wpfile_monitor){
@@ -544,6 +591,35 @@ static void start_creator(struct __test_metadata *const _metadata,
 		worker_stop(&self->creator);
 }
 
+static long try_signal(void *argument, long pid)
+{
+	(void)argument;
+	return kill(pid, 0) ? -errno : 0;
+}
+
+/* The test, too, where the parties are to be in one. */
+static void make_sandbox(struct __test_metadata *const _metadata,
+			 const FIXTURE_VARIANT(domain) *variant)
+{
+	int ret = 0;
+
+	if (variant->creator.sandbox == IN_THAT_OF_THE_TEST)
+		ret = who_sandbox(WHO_SCOPE_SIGNALS);
+	ASSERT_EQ(0, ret);
+}
+
+/* If nothing else is between them, it decides; it is what kill() says. */
+static void expect_sandboxed(struct __test_metadata *const _metadata,
+			     FIXTURE_DATA(domain) *self,
+			     const FIXTURE_VARIANT(domain) *variant)
+{
+	if (variant->creator.sandbox == NO_SANDBOX ||
+	    variant->creator.who.uid != variant->writer.who.uid)
+		return;
+	ASSERT_EQ(variant->in ? 0 : -EPERM,
+		  worker_call(&self->creator, try_signal, NULL, self->writer));
+}
+
 static void make_namespaces(struct __test_metadata *const _metadata,
 			    FIXTURE_DATA(domain) *self,
 			    const FIXTURE_VARIANT(domain) *variant)
@@ -563,6 +639,9 @@ static void make_namespaces(struct __test_metadata *const _metadata,
 
 FIXTURE_SETUP(domain)
 {
+	SKIP_UNLESS((!variant->creator.sandbox && !variant->writer.sandbox) ||
+			    who_can_sandbox(),
+		    "Landlock cannot scope signals here");
 	ASSERT_EQ(0, file_write(MAX_WAIT, "60000"));
 	ASSERT_EQ(0, mount_for_programs());
 	make_namespaces(_metadata, self, variant);
@@ -570,9 +649,11 @@ FIXTURE_SETUP(domain)
 	ASSERT_NE('n', self->area.before[THE_PAGE * PAGE + THE_BYTE]);
 	ASSERT_EQ(0, fchown(self->area.fd, variant->creator.who.uid,
 			    variant->creator.who.gid));
+	make_sandbox(_metadata, variant);
 	/* The writer comes first: he is no child of anything that is tested. */
 	start_writer(_metadata, self, &variant->writer);
 	start_creator(_metadata, self, &variant->creator, variant->mode);
+	expect_sandboxed(_metadata, self, variant);
 	ASSERT_EQ(0, wp_protect(self->monitor, 0, PAGES * PAGE));
 }
 

@@ -531,6 +531,24 @@ TEST_F(sysctl, max_wpfile_monitors_counts_no_failed_calls)
 	EXPECT_EQ(-EDQUOT, wp_monitor(self->area.fd, WPFILE_SYNC));
 }
 
+/* Nor one for which the file has no place. */
+TEST_F(sysctl, max_wpfile_monitors_counts_none_of_a_forbidden_file)
+{
+	struct area other;
+	int i;
+
+	ASSERT_EQ(0, area_make(&other, MEMFD, PAGE));
+	ASSERT_EQ(0, wp_forbid(other.fd));
+	ASSERT_EQ(0, file_write(MAX_MONITORS, "2"));
+	for (i = 0; i < 10; i++) {
+		EXPECT_EQ(-EPERM, wp_monitor(other.fd, WPFILE_TRACK));
+		EXPECT_EQ(-EPERM, wp_snapshot(other.fd));
+	}
+	EXPECT_LE(0, wp_monitor(self->area.fd, WPFILE_TRACK));
+	EXPECT_LE(0, wp_monitor(self->area.fd, WPFILE_TRACK));
+	area_free(&other);
+}
+
 static long make_tracks(void *argument, long nr)
 {
 	struct area *area = argument;

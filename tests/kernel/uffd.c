@@ -63,6 +63,17 @@ int uffd_zeropage(int uffd, const void *page)
 	return ioctl(uffd, UFFDIO_ZEROPAGE, &request) ? -errno : 0;
 }
 
+int uffd_copy(int uffd, const void *page, const void *from)
+{
+	struct uffdio_copy request = {
+		.dst = (uintptr_t)page,
+		.src = (uintptr_t)from,
+		.len = PAGE,
+	};
+
+	return ioctl(uffd, UFFDIO_COPY, &request) ? -errno : 0;
+}
+
 static unsigned int served;
 
 static void answer(int uffd, const struct uffd_msg *message)

@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -221,19 +220,16 @@ int way_madvise_remove(struct area *area, size_t page)
 /* Only into a hole. */
 int way_uffd_copy(struct area *area, size_t page)
 {
-	struct uffdio_copy copy = { .dst = (uintptr_t)at(area, page),
-				    .len = PAGE };
 	char *from = aligned_alloc(PAGE, PAGE);
 	int uffd = uffd_open(0), ret;
 
 	if (uffd < 0)
 		return uffd;
 	memset(from, 0x3c, PAGE);
-	copy.src = (uintptr_t)from;
 	ret = uffd_register(uffd, area->map, area->size,
 			    UFFDIO_REGISTER_MODE_MISSING);
-	if (!ret && ioctl(uffd, UFFDIO_COPY, &copy))
-		ret = -errno;
+	if (!ret)
+		ret = uffd_copy(uffd, at(area, page), from);
 	close(uffd);
 	free(from);
 	return ret;

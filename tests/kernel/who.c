@@ -62,6 +62,37 @@ int who_become(const struct who *who, int ns)
 	return prctl(PR_SET_DUMPABLE, !who->undumpable) ? -errno : 0;
 }
 
+/* Older headers have less of it than 6.12. */
+struct ruleset {
+	uint64_t handled_access_fs;
+	uint64_t handled_access_net;
+	uint64_t scoped;
+};
+
+int who_sandbox(uint64_t scopes)
+{
+	struct ruleset rules = { .scoped = scopes };
+	int fd = syscall(SYS_landlock_create_ruleset, &rules, sizeof(rules), 0);
+	int ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+			      syscall(SYS_landlock_restrict_self, fd, 0) ?
+		      -errno :
+		      0;
+	close(fd);
+	return ret;
+}
+
+bool who_can_sandbox(void)
+{
+	const unsigned int ask_version = 1;
+
+	/* The first that knows scopes. */
+	return syscall(SYS_landlock_create_ruleset, NULL, 0, ask_version) >= 6;
+}
+
 static int map_ids(pid_t pid, const char *file)
 {
 	char path[64];

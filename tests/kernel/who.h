@@ -28,6 +28,14 @@ int who_become(const struct who *who, int ns);
 int who_drop(uint64_t caps);	/* the caller, for good */
 uint64_t who_permitted(void);	/* of the caller; all bits if unknown */
 
+/* What Landlock keeps a process from doing to those outside of its sandbox. */
+#define WHO_SCOPE_SOCKETS	(1ULL << 0)	/* connect() to abstract ones */
+#define WHO_SCOPE_SIGNALS	(1ULL << 1)
+
+/* The caller, and its children, for good, in a sandbox of their own. */
+int who_sandbox(uint64_t scopes);
+bool who_can_sandbox(void);
+
 /*
  * A user namespace made by @uid, in which all ids are those outside; as a file
  * descriptor.
