@@ -42,6 +42,21 @@ struct race {
 	unsigned int turns, interrupted, random;
 };
 
+/* CONFIG_DEBUG_WPFILE */
+static bool walks_are_checked(void)
+{
+	FILE *symbols = fopen("/proc/kallsyms", "r");
+	bool found = false;
+	char line[512];
+
+	if (!symbols)
+		return false;
+	while (!found && fgets(line, sizeof(line), symbols))
+		found = strstr(line, " wpfile_check_walk\n");
+	fclose(symbols);
+	return found;
+}
+
 static void *collapse_once_a_turn(void *argument)
 {
 	const struct sched_param none = { 0 };
@@ -100,6 +115,7 @@ FIXTURE_SETUP(collapsed)
 	struct race *race = &self->race;
 
 	SKIP_UNLESS(can_be_preempted(), "needs one CPU and CONFIG_PREEMPT");
+	SKIP_UNLESS(!walks_are_checked(), "each walk waits for the collapse");
 	ASSERT_EQ(0, area_make_filled(&race->area, TMPFS_HUGE, HUGE));
 	area_touch(&race->area);
 	SKIP_UNLESS(area_is_huge(&race->area), "got no huge mapping");
