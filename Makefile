@@ -52,6 +52,7 @@ test-nightly: ## what is too long for test: every way to write in every mode on 
 	@scripts/deps build daemon kernel vm test
 	@scripts/kernel-build vm
 	@scripts/kernel-build debug
+	@scripts/kernel-build race
 	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init kernel-tests daemon
 	@tests/run --jobs $(JOBS) --list tests/nightly.list --only '$(ONLY)'
 
@@ -59,6 +60,7 @@ test-hooks: ## take each hook out of the kernel in turn, and see a test fail
 	@scripts/deps build kernel vm test
 	@scripts/kernel-build vm
 	@scripts/kernel-build debug
+	@scripts/kernel-build race
 	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init kernel-tests
 	@tests/hooks/run
 

@@ -130,6 +130,7 @@ int open_fds(void);
 long minor_faults(void);	/* of the calling thread */
 void sleep_ms(unsigned int ms);
 uint64_t now_ns(void);
+bool can_be_preempted(void);	/* one CPU, and CONFIG_PREEMPT */
 int nr_nodes(void);		/* with memory */
 int try_to_move(const void *page, int node);	/* 0 if it is there now */
 int move_to_node(const void *page, int node);	/* the same, with patience */

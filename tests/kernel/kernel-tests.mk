@@ -6,7 +6,7 @@
 KTEST_OUT := $(BUILD)/tests/kernel
 KTEST_HARNESS := $(BUILD)/linux-stock/tools/testing/selftests
 
-KTEST_PLAIN := basic holes capture track self abuse abuse_ranges abuse_file rights races mirror life limits race reuse snapmap coredump attach throttle
+KTEST_PLAIN := basic holes capture track self abuse abuse_ranges abuse_file rights races collapse mirror life limits race reuse snapmap coredump attach throttle
 KTEST_PLAIN += sync sync_tasks sync_locks discards deny deny_events flips domain attack join_forbid rights_sync quotas monitors charges arming
 KTEST_WITH_WAYS := stores events kinds gates sites pins sync_calls
 KTEST_COMMON := ioctl pages area system memory hint loop overlay uffd worker wait watch tries passing who

@@ -20,9 +20,7 @@
  */
 #include <sched.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/prctl.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,14 +28,6 @@
 
 #define NR_MONITORS	12
 #define ROUNDS		60
-
-static bool can_be_preempted(void)
-{
-	struct utsname uts;
-
-	return !uname(&uts) && strstr(uts.version, " PREEMPT") &&
-	       sysconf(_SC_NPROCESSORS_ONLN) == 1;
-}
 
 static pid_t start_writer(volatile uint64_t *counter)
 {

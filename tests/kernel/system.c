@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -148,6 +149,14 @@ uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &time);
 	return time.tv_sec * 1000000000ULL + time.tv_nsec;
+}
+
+bool can_be_preempted(void)
+{
+	struct utsname uts;
+
+	return !uname(&uts) && strstr(uts.version, " PREEMPT") &&
+	       sysconf(_SC_NPROCESSORS_ONLN) == 1;
 }
 
 int nr_nodes(void)
