@@ -65,7 +65,7 @@ static int run_on(int cpu)
 	return sched_setaffinity(0, sizeof(cpus), &cpus) ? -errno : 0;
 }
 
-static bool can_be_preempted(void)
+static bool preempts_with_two_cpus(void)
 {
 	struct utsname uts;
 
@@ -207,7 +207,7 @@ static void start_holder(struct __test_metadata *const _metadata,
 
 FIXTURE_SETUP(arming)
 {
-	SKIP_UNLESS(can_be_preempted(), "needs two CPUs and CONFIG_PREEMPT");
+	SKIP_UNLESS(preempts_with_two_cpus(), "needs two CPUs and CONFIG_PREEMPT");
 	SKIP_UNLESS(!make_allocations_fail(), "needs CONFIG_FAILSLAB");
 	ASSERT_EQ(0, area_make(&self->area, MEMFD, (THE_PAGE + 1) * PAGE));
 	self->race = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
