@@ -322,7 +322,7 @@ def one_sees_ones_own_and_who_may_release_sees_all():
         equal(refused(root.release, mine["id"]), "ENOENT")
         own = next(entry["id"] for entry in alice.holdings() if entry["id"])
         equal(refused(alice.release, own), "granted")
-        equal(monitors_of(alices), [1, 0, 0, 0])
+        wait_until(lambda: monitors_of(alices) == [1, 0, 0, 0])
         os.close(held)
 
 
