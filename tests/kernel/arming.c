@@ -250,6 +250,7 @@ static bool protect_in_fill(struct __test_metadata *const _metadata,
 {
 	int monitor = wp_monitor(self->area.fd, WPFILE_TRACK);
 	bool was_hole, waited;
+	const char *told;
 
 	ASSERT_LE(0, monitor);
 	ASSERT_EQ(0, wp_protect(monitor, 0, WPFILE_TO_END));
@@ -257,8 +258,10 @@ static bool protect_in_fill(struct __test_metadata *const _metadata,
 	waited = self->race->left == self->round;
 	self->race->released = self->round;
 	end_fill(_metadata, self);
-	if (was_hole)
-		EXPECT_STREQ("1", unprotected(monitor));
+	/* His gate has no memory either: then every page counts as written. */
+	told = unprotected(monitor);
+	if (was_hole && strcmp(told, "0-1"))
+		EXPECT_STREQ("1", told);
 	close(monitor);
 	return waited;
 }
