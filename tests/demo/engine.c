@@ -6,6 +6,9 @@
  *   stop	stops all writers and copies: right, and the world stands still
  *   read	copies by pread() while they write: wrong, and must be found so
  *   memcpy	the same from a mapping
+ *
+ * The last two rest once in the middle, as a reader does whose time slice ends
+ * there: otherwise it is luck whether a small file changes under them.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -21,6 +24,7 @@
 #include "demo.h"
 
 #define CHUNK	(256UL << 10)
+#define REST_WRITES	16	/* of each writer */
 
 static int take_wpfile(struct demo *d, struct picture *p)
 {
@@ -33,43 +37,57 @@ static int take_wpfile(struct demo *d, struct picture *p)
 	return p->fd < 0 ? -1 : 0;
 }
 
-static int copy_by_pread(struct demo *d, int to, off_t from, off_t end, char *buf)
+/* At most CHUNK bytes; none where a hole was punched since it was data. */
+static ssize_t copy_by_pread(struct demo *d, int to, off_t from, size_t want, char *buf)
 {
-	for (ssize_t n; from < end; from += n) {
-		size_t want = end - from < (off_t)CHUNK ? end - from : (off_t)CHUNK;
+	ssize_t n = pread(d->fd, buf, want, from);
 
-		n = pread(d->fd, buf, want, from);
-		if (n <= 0 || pwrite(to, buf, n, from) != n)
-			return -1;
-	}
-	return 0;
+	return n < 0 ? -1 : pwrite(to, buf, n, from);
 }
 
-static int copy_by_memcpy(struct demo *d, int to, off_t from, off_t end, char *buf)
+static ssize_t copy_by_memcpy(struct demo *d, int to, off_t from, size_t want, char *buf)
 {
-	for (ssize_t n; from < end; from += n) {
-		n = end - from < (off_t)CHUNK ? end - from : (off_t)CHUNK;
-		memcpy(buf, (char *)d->map + from, n);
-		if (pwrite(to, buf, n, from) != n)
-			return -1;
+	memcpy(buf, (char *)d->map + from, want);
+	return pwrite(to, buf, want, from);
+}
+
+/* Until every writer has gone on: what is copied later has causes that were not. */
+static int rest(struct demo *d)
+{
+	for (unsigned int q = 0; q < d->model.writers; q++) {
+		shared_u64 *ops = &d->ctl->w[q].ops;
+		uint64_t until = atomic_load(ops) + REST_WRITES;
+
+		while (atomic_load(ops) < until)
+			if (writers_alive(d))
+				return -1;
 	}
 	return 0;
 }
 
 static int copy(struct demo *d, struct picture *p,
-		int (*copy_range)(struct demo *, int, off_t, off_t, char *))
+		ssize_t (*copy_chunk)(struct demo *, int, off_t, size_t, char *))
 {
-	off_t from = 0, end = 0;
+	off_t from = 0, end = 0, middle = d->model.bytes / 2;
 	char *buf = malloc(CHUNK);
+	ssize_t n;
 
 	p->fd = memfd_create("copy", MFD_CLOEXEC);
 	if (!buf || p->fd < 0 || ftruncate(p->fd, d->model.bytes))
 		goto fail;
 	p->bytes = d->model.bytes;
 	while ((from = lseek(d->fd, end, SEEK_DATA)) >= 0) {
-		end = lseek(d->fd, from, SEEK_HOLE);
-		if (end < 0 || copy_range(d, p->fd, from, end, buf))
+		if (from >= middle && end < middle && !d->stopped && rest(d))
 			goto fail;
+		end = lseek(d->fd, from, SEEK_HOLE);
+		if (end < 0)
+			goto fail;
+		if (end - from > (off_t)CHUNK)
+			end = from + CHUNK;
+		n = copy_chunk(d, p->fd, from, end - from, buf);
+		if (n < 0)
+			goto fail;
+		end = from + n;
 	}
 	free(buf);
 	return errno == ENXIO ? 0 : -1;
