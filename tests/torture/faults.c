@@ -1,10 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Injected faults: allocations that fail, of tasks that ask for it. */
+/*
+ * Injected faults: allocations that fail, of tasks that ask for it.
+ *
+ * What the kernel writes on its way to user space, a signal's frame or the CPU's
+ * number for rseq, may need a page, too, and without it the task is killed by
+ * SIGSEGV.  That says nothing of ours: so no signal is taken, and no rseq known,
+ * while faults are on.
+ */
 #include "torture.h"
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/rseq.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define DEBUGFS "/sys/kernel/debug/"
@@ -37,8 +47,19 @@ static const char *set(const struct setting *settings, size_t nr)
 	return NULL;
 }
 
+/* glibc has registered it; children inherit that it is not. */
+static bool forget_rseq(void)
+{
+	char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
+
+	return !__rseq_size || !syscall(SYS_rseq, area, sizeof(struct rseq),
+					RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
+}
+
 const char *faults_prepare(void)
 {
+	if (!forget_rseq())
+		return "rseq";
 	return set(settings, ARRAY_SIZE(settings));
 }
 
@@ -83,14 +104,27 @@ static void switch_faults(const char *text)
 		       1, 0);
 }
 
+static void take_signals(int how)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGUSR1);
+	sigprocmask(how, &signals, NULL);
+}
+
 void faults_on(void)
 {
+	if (control->faults)
+		take_signals(SIG_BLOCK);
 	switch_faults("1");
 }
 
 void faults_off(void)
 {
 	switch_faults("0");
+	if (control->faults)
+		take_signals(SIG_UNBLOCK);
 }
 
 static int nth_fd(void)
