@@ -90,35 +90,41 @@ static void put_watch(struct page *page, const struct watch *watch)
 	page->list->next = watch->id;
 }
 
-/* The one with the least number above that. */
-static struct watch *next_watch(struct page *page, uint64_t id)
+static bool is_visible(struct page *page, const struct watch *watch)
 {
-	struct watches *watches = &page->client->daemon->watches;
-	struct watch *watch = NULL, *next = NULL;
+	return has_subscribed(watch, page->client->peer.uid) ||
+	       may_release_watch(page->client, watch);
+}
 
-	while ((watch = watch_next(watches, watch))) {
-		if (watch->id <= id || (next && watch->id >= next->id))
-			continue;
-		if (has_subscribed(watch, page->client->peer.uid) ||
-		    may_release_watch(page->client, watch))
-			next = watch;
-	}
-	return next;
+/* By number; the greatest goes where there are more than a page, and one, of them. */
+static size_t insert(struct watch **least, size_t nr, struct watch *watch)
+{
+	size_t i = nr;
+
+	for (; i && least[i - 1]->id > watch->id; i--)
+		if (i <= MAX_HOLDINGS)
+			least[i] = least[i - 1];
+	least[i] = watch;
+	return nr <= MAX_HOLDINGS ? nr + 1 : nr;
 }
 
 /* True: the page is full. */
 static bool put_watches(struct page *page)
 {
-	struct watch *watch;
-	uint64_t id = page->begin;
+	struct watches *watches = &page->client->daemon->watches;
+	struct watch *watch = NULL, *least[MAX_HOLDINGS + 1];
+	size_t nr = 0, i;
 
-	while ((watch = next_watch(page, id))) {
-		if (page->list->nr == MAX_HOLDINGS)
-			return true;
-		put_watch(page, watch);
-		id = watch->id;
+	while ((watch = watch_next(watches, watch))) {
+		if (watch->id <= page->begin ||
+		    (nr > MAX_HOLDINGS && watch->id > least[nr - 1]->id))
+			continue;
+		if (is_visible(page, watch))
+			nr = insert(least, nr, watch);
 	}
-	return false;
+	for (i = 0; i < nr && i < MAX_HOLDINGS; i++)
+		put_watch(page, least[i]);
+	return nr > MAX_HOLDINGS;
 }
 
 static int put_handed_out(const struct ledger_entry *entry, void *data)

@@ -342,14 +342,18 @@ def a_list_of_many_comes_in_pages():
     with Daemon("[rule r]\nwho = any\nfiles = any\nmodes = track watch\nmonitors = 3000\nsubscriptions = 3000\n"
                 "release = yes\n[daemon]\nrequests = 100000\n") as daemon:
         client, held = daemon.connect(), []
-        files = [memory(1) for _ in range(40)]
+        files = [memory(1) for _ in range(1300)]
         for index in range(1000):
             held.append(client.monitor(files[index % 20]))
         for fd in files:
             client.subscribe(fd)
+        body, _ = client.ask(wire.LIST, struct.pack("=Q", 0))
+        first = wire.LIST_HEAD.unpack_from(body)[1]
+        check(0 < first < len(files), f"{first} of {len(files)} watches are on the first page")
         found = client.holdings()
-        equal(len(found), 1040)
-        equal(len({entry["id"] for entry in found if entry["id"]}), 40)
+        equal(len(found), 2300)
+        numbers = [entry["id"] for entry in found if entry["id"]]
+        equal((len(numbers), numbers), (1300, sorted(set(numbers))))
 
 
 @test
