@@ -275,15 +275,15 @@ def policy_may_drop_who_is_slow():
 @test
 def a_writer_never_waits_for_a_subscriber_or_for_the_daemon_longer_than_policy_says():
     fd = memory()
-    with Daemon("[daemon]\nwait_limit_ms = 500\n" + WATCH) as daemon:
+    with Daemon("[daemon]\nwait_limit_ms = 3000\n" + WATCH) as daemon:
         client, writer = daemon.connect(), Writer(fd)
         client.subscribe(fd)
-        os.kill(daemon.pid, signal.SIGSTOP)
+        daemon.stop()
         begin = time.monotonic()
         writer.begin(0)
         check(not writer.has_ended(0.1), "nobody waits for the daemon: the test proves nothing")
         check(writer.has_ended(20), "the writer waits for ever")
-        check(time.monotonic() - begin < 10)
+        check(time.monotonic() - begin < 15)
         os.kill(daemon.pid, signal.SIGCONT)
         equal(offsets(collect(client, 1)), [0])
 
@@ -294,7 +294,7 @@ def a_writer_goes_on_when_the_daemon_is_killed():
     with Daemon("[daemon]\nwait_limit_ms = 10000\n" + WATCH) as daemon:
         client, writer = daemon.connect(), Writer(fd)
         client.subscribe(fd)
-        os.kill(daemon.pid, signal.SIGSTOP)
+        daemon.stop()
         writer.begin(0)
         check(not writer.has_ended(0.2), "nobody waits for the daemon: the test proves nothing")
         begin = time.monotonic()
