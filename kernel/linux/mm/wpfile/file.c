@@ -63,7 +63,7 @@
  *
  * Arming
  *
- * With the first mark a file gets AS_WPFILE, and the static key is raised.  Code
+ * Each mark raises the static key, and with the first a file gets AS_WPFILE.  Code
  * that tested either before and was told "not armed" may still be about to act
  * on it.  Under a page table lock that is waited for by an RCU grace period,
  * before the first bit can be set, and so are pages being filled, under SRCU;
@@ -157,10 +157,8 @@ static int add_mark(struct wpfile_file *file, struct wpfile_mark *mark)
 		return -EPERM;
 	if (nr_marks(file) >= WPFILE_MAX_MONITORS)
 		return -EBUSY;
-	if (list_empty(&file->marks)) {
-		static_branch_inc(&wpfile_key.key);
+	if (list_empty(&file->marks))
 		set_bit(AS_WPFILE, &file->inode->i_mapping->flags);
-	}
 	list_add_by_mode(mark, &file->marks);
 	file->nr[mark->mon->mode]++;
 	return 0;
@@ -172,10 +170,14 @@ static int attach(struct wpfile_mark *mark)
 	bool armed;
 	int err;
 
+	/* Without the lock: this takes cpu_hotplug_lock, above mmap_lock. */
+	static_branch_inc(&wpfile_key.key);
 	scoped_guard(mutex, &file->lock) {
 		err = add_mark(file, mark);
 		armed = file->armed;
 	}
+	if (err)
+		static_branch_slow_dec_deferred(&wpfile_key);
 	if (err || armed)
 		return err;
 	/*
@@ -192,19 +194,16 @@ static int attach(struct wpfile_mark *mark)
 static void detach(struct wpfile_mark *mark)
 {
 	struct wpfile_file *file = mark->file;
-	bool last;
 
 	scoped_guard(mutex, &file->lock) {
 		list_del_rcu(&mark->list);
 		file->nr[mark->mon->mode]--;
-		last = list_empty(&file->marks);
-		if (last) {
+		if (list_empty(&file->marks)) {
 			clear_bit(AS_WPFILE, &file->inode->i_mapping->flags);
 			file->armed = false;
 		}
 	}
-	if (last)
-		static_branch_slow_dec_deferred(&wpfile_key);
+	static_branch_slow_dec_deferred(&wpfile_key);
 }
 
 void wpfile_mon_put(struct wpfile_mon *mon)
