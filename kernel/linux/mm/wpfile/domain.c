@@ -121,19 +121,20 @@ static void sweep(struct wpfile_file *file)
 /* The calling process joins the domains of all monitors of a file. */
 int wpfile_join(struct wpfile_file *file)
 {
-	struct member *member;
+	struct member *member __free(kfree) = NULL;
 
+	/* Without the lock: who makes a monitor waits for it. */
+	member = kmalloc(sizeof(*member), GFP_KERNEL_ACCOUNT);
+	if (!member)
+		return -ENOMEM;
 	guard(mutex)(&file->lock);
 	if (wpfile_has_joined(file))
 		return 0;
 	sweep(file);
-	member = kmalloc(sizeof(*member), GFP_KERNEL_ACCOUNT);
-	if (!member)
-		return -ENOMEM;
 	member->mm = current->mm;
 	mmgrab(member->mm);
 	INIT_RCU_WORK(&member->free, member_free);
-	list_add_rcu(&member->list, &file->members);
+	list_add_rcu(&no_free_ptr(member)->list, &file->members);
 	return 0;
 }
 

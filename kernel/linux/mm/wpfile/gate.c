@@ -208,36 +208,65 @@ vm_fault_t __wpfile_write_fault(struct vm_fault *vmf)
 	return err ? VM_FAULT_SIGSEGV | VM_FAULT_ACCERR : 0;
 }
 
-/* Bytes beyond the end, which a mapping may have written, become content. */
-static void grow_mark(struct wpfile_mark *mark, pgoff_t first, pgoff_t last)
+/* The marks of mode TRACK, referenced.  One that comes later has no bits. */
+static unsigned int get_trackers(struct wpfile_file *file,
+				 struct wpfile_mark **marks)
 {
-	struct mem_cgroup *old = set_active_memcg(mark->mon->memcg);
+	struct wpfile_mark *mark;
+	unsigned int nr = 0;
 
-	if (wpfile_pageset_reserve(&mark->pages, first, last, WPFILE_GFP))
-		wpfile_pageset_lose(&mark->pages);
-	else
-		wpfile_pageset_clear(&mark->pages, first, last);
-	set_active_memcg(old);
+	guard(mutex)(&file->lock);
+	list_for_each_entry(mark, &file->marks, list)
+		if (mark->mon->mode == WPFILE_TRACK &&
+		    refcount_inc_not_zero(&mark->ref))
+			marks[nr++] = mark;
+	return nr;
 }
 
-/* A capture knows nothing beyond the end at its cut. */
+/* So that clearing cannot fail; or else every page counts as written. */
+static bool can_clear(struct wpfile_mark *mark, pgoff_t first, pgoff_t last)
+{
+	struct mem_cgroup *old = set_active_memcg(mark->mon->memcg);
+	int err = wpfile_pageset_reserve(&mark->pages, first, last, WPFILE_GFP);
+
+	set_active_memcg(old);
+	if (err)
+		wpfile_pageset_lose(&mark->pages);
+	return !err;
+}
+
+/*
+ * Bytes beyond the end, which a mapping may have written, become content.  A
+ * capture knows nothing beyond the end at its cut.
+ */
 static void grow(struct inode *inode, loff_t size)
 {
+	struct wpfile_mark *marks[WPFILE_MAX_MONITORS];
 	pgoff_t first = i_size_read(inode) >> PAGE_SHIFT;
 	pgoff_t last = wpfile_pages(size) - 1;
-	struct wpfile_file *file = wpfile_of(inode);
-	struct wpfile_mark *mark;
+	unsigned int i, nr;
 
 	if (size <= i_size_read(inode))
 		return;
+	nr = get_trackers(wpfile_of(inode), marks);
+	/* Under the inode lock alone: faults do not wait for this memory. */
+	for (i = 0; i < nr;) {
+		if (can_clear(marks[i], first, last)) {
+			i++;
+			continue;
+		}
+		wpfile_mark_put(marks[i]);
+		marks[i] = marks[--nr];
+	}
+	if (!nr)
+		return;
 	/* Runs are cleared here, which must not meet faults that clear bits. */
 	filemap_invalidate_lock(inode->i_mapping);
-	mutex_lock(&file->lock);
-	list_for_each_entry(mark, &file->marks, list)
-		if (mark->mon->mode == WPFILE_TRACK)
-			grow_mark(mark, first, last);
-	mutex_unlock(&file->lock);
+	for (i = 0; i < nr; i++)
+		wpfile_pageset_clear(&marks[i]->pages, first, last);
 	filemap_invalidate_unlock(inode->i_mapping);
+	for (i = 0; i < nr; i++)
+		wpfile_mark_put(marks[i]);
 }
 
 typedef int (*open_fn)(struct inode *inode, pgoff_t first, pgoff_t last,
