@@ -155,15 +155,24 @@ void wpfile_fail(struct wpfile_mark *mark, pgoff_t index, int err)
 	wpfile_holds_release(mark, index, index);
 }
 
+static bool is_inside(struct inode *inode, pgoff_t index)
+{
+	return index < wpfile_pages(i_size_read(inode));
+}
+
 /* The page of the file, locked; NULL for a hole. */
 static struct folio *lock_page_of(struct inode *inode, pgoff_t index)
 {
+	bool inside = is_inside(inode, index);
 	struct folio *folio;
 	int err;
 
 	err = shmem_get_folio(inode, index, 0, &folio, SGP_READ);
-	/* Beyond the end since a truncate, which captured what was no hole. */
-	if (err == -EINVAL)
+	/*
+	 * Beyond the end since a truncate, which captured what was no hole; or else
+	 * in a place of swap that there is not.
+	 */
+	if (err == -EINVAL && !(inside && is_inside(inode, index)))
 		return NULL;
 	if (err)
 		return ERR_PTR(err == -ENOMEM ? err : -EIO);
