@@ -7,6 +7,7 @@
 #include "wait.h"
 #include "who.h"
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/inotify.h>
@@ -565,6 +566,48 @@ TEST_F(sync, protect_again_releases_nobody)
 	EXPECT_EQ(0, sync_allow(self->monitor, &event));
 	EXPECT_EQ(0, worker_result(&self->writers[0]));
 	EXPECT_EQ(1, worker_result(&self->writers[1]));
+}
+
+/* A system call on the file that takes its buffer from there. */
+static long do_pwrite_from(void *from, long fd)
+{
+	return pwrite(fd, from, 1, DATA) < 0 ? -errno : 0;
+}
+
+static long do_protect_last(void *argument, long monitor)
+{
+	(void)argument;
+	return wp_protect(monitor, (PAGES - 1) * PAGE, PAGE);
+}
+
+/* Whoever may write the file keeps its inode lock for as long as he likes. */
+TEST_F(sync, answers_wait_for_nobody_who_waits_for_a_lock)
+{
+	char *nowhere = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int uffd = uffd_open(0);
+	struct wpfile_event event;
+
+	ASSERT_LE(0, uffd);
+	ASSERT_EQ(0, uffd_register(uffd, nowhere, PAGE,
+				   UFFDIO_REGISTER_MODE_MISSING));
+	ASSERT_EQ(0, wp_unprotect(self->monitor, 0, PAGE));
+	worker_begin(&self->writers[2], do_pwrite_from, nowhere,
+		     self->area.fd);
+	ASSERT_TRUE(comes_to_sleep_in(self->writers[2].pid, SYS_pwrite64));
+	worker_begin(&self->writers[3], do_protect_last, NULL, self->monitor);
+	ASSERT_TRUE(comes_to_sleep_in(self->writers[3].pid, SYS_ioctl));
+
+	begin_store(&self->writers[0], &self->area, 3);
+	ASSERT_EQ(0, event_expect(self->monitor, &event, WPFILE_WAITING, 3));
+	EXPECT_EQ(0, sync_allow(self->monitor, &event));
+	EXPECT_EQ(0, worker_result(&self->writers[0]));
+	EXPECT_FALSE(worker_has_ended(&self->writers[3], 0));
+	EXPECT_EQ(0, uffd_zeropage(uffd, nowhere));
+	EXPECT_EQ(0, worker_result(&self->writers[2]));
+	EXPECT_EQ(0, worker_result(&self->writers[3]));
+	close(uffd);
+	munmap(nowhere, PAGE);
 }
 
 TEST_F(sync, closing_the_monitor_releases_all)

@@ -12,40 +12,55 @@
 
 #include "wpfile.h"
 
-static int allow(struct wpfile_mark *mark, pgoff_t index)
+/* Memory for allow(), without a lock that gates wait for. */
+static int prepare(struct wpfile_mark *mark, u64 id)
 {
-	struct address_space *mapping = mark->file->inode->i_mapping;
 	struct mem_cgroup *old;
+	pgoff_t index;
 	int err;
 
-	/* A gate, in all but name: it clears a bit. */
-	if (down_read_killable(&mapping->invalidate_lock))
-		return -EINTR;
+	err = wpfile_hold_resolve(mark, id, false, &index);
+	if (err)
+		return err;
 	old = set_active_memcg(mark->mon->memcg);
 	err = wpfile_pageset_prepare(&mark->pages, index, GFP_KERNEL_ACCOUNT);
 	set_active_memcg(old);
-	if (!err)
-		wpfile_pageset_clear_page(&mark->pages, index);
-	filemap_invalidate_unlock_shared(mapping);
-	if (!err)
-		wpfile_holds_release(mark, index, index);
 	return err;
+}
+
+static void allow(struct wpfile_mark *mark, pgoff_t index)
+{
+	wpfile_pageset_clear_page(&mark->pages, index);
+	wpfile_holds_release(mark, index, index);
 }
 
 /**
  * wpfile_resolve - WPFILE_IOC_RESOLVE
- * @mark: the mark; its monitor's op is held, so that the page is not protected anew
+ * @mark: the mark
  * @id: of the event
  * @fail: the verdict
+ *
+ * Needs neither the inode lock nor the monitor's op, behind which another PROTECT may
+ * be waiting for who writes the file, and that one for user space.
  *
  * Return: 0; -ENOENT; -EINTR or -ENOMEM with nothing changed.
  */
 int wpfile_resolve(struct wpfile_mark *mark, u64 id, bool fail)
 {
+	struct address_space *mapping = mark->file->inode->i_mapping;
 	pgoff_t index;
-	int err = wpfile_hold_resolve(mark, id, fail, &index);
+	int err = fail ? 0 : prepare(mark, id);
 
-	return err || fail ? err : allow(mark, index);
+	if (err)
+		return err;
+	/* A gate, in all but name: the page is not protected anew in between. */
+	if (down_read_killable(&mapping->invalidate_lock))
+		return -EINTR;
+	err = wpfile_hold_resolve(mark, id, fail, &index);
+	if (!err && !fail)
+		allow(mark, index);
+	filemap_invalidate_unlock_shared(mapping);
+	return err;
 }
 
 static ssize_t write_locked(struct wpfile_mark *mark, struct kiocb *iocb,

@@ -238,20 +238,14 @@ static long run_scan(struct wpfile_cmd *cmd)
 
 static long run_resolve(struct wpfile_cmd *cmd)
 {
-	struct wpfile_mon *mon = mon_of(cmd->file);
 	struct wpfile_resolve *args = &cmd->args->resolve;
-	int err;
 
 	if (args->verdict > WPFILE_FAIL)
 		return -EINVAL;
-	if (mon->mode != WPFILE_SYNC)
+	if (mon_of(cmd->file)->mode != WPFILE_SYNC)
 		return -EOPNOTSUPP;
-	if (mutex_lock_killable(&mon->op))
-		return -EINTR;
-	err = wpfile_resolve(mark_of(cmd->file), args->id,
-			     args->verdict == WPFILE_FAIL);
-	mutex_unlock(&mon->op);
-	return err;
+	return wpfile_resolve(mark_of(cmd->file), args->id,
+			      args->verdict == WPFILE_FAIL);
 }
 
 static bool has_events(struct wpfile_mon *mon)

@@ -111,7 +111,7 @@ struct wpfile_mon {
 	/** @memcg: whom memory is charged to, with a reference; never changes. */
 	struct mem_cgroup *memcg;
 	/**
-	 * @op: one PROTECT, UNPROTECT, SCAN, RESOLVE or ATTACH at a time.
+	 * @op: one PROTECT, UNPROTECT, SCAN, pread() or ATTACH at a time.
 	 * Outermost lock.
 	 */
 	struct mutex op;
