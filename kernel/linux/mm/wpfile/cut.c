@@ -279,8 +279,10 @@ static int reserve_and_run(struct cut *cut)
 	struct wpfile_part *part;
 	int err = 0;
 
-	for (part = cut->parts; part < cut->parts + cut->nr && !err; part++)
+	for (part = cut->parts; part < cut->parts + cut->nr && !err; part++) {
+		wpfile_drain_batches(part->mark);
 		err = reserve(part);
+	}
 	if (err)
 		return err;
 	if (lock_inodes(cut))

@@ -23,7 +23,9 @@
 
 struct search {
 	struct wpfile_mark *mark;
-	/* Batches of other CPUs have let go of the pages they hold. */
+	/* Within a cut: nobody may be waited for. */
+	bool cut;
+	/* Batches of CPUs have let go of the pages they hold. */
 	bool drained;
 	u64 pages;
 };
@@ -59,7 +61,10 @@ static bool is_pinned(struct search *search, struct folio *folio)
 	if (!has_references(folio))
 		return false;
 	if (!search->drained) {
-		lru_add_drain_all();
+		if (search->cut)
+			lru_add_drain();
+		else
+			lru_add_drain_all();
 		search->drained = true;
 	}
 	/* Unmapping drops references some time after mappings. */
@@ -94,12 +99,23 @@ static void search_folio(struct folio *folio, struct wpfile_span span,
 		found(search, folio, span);
 }
 
+/*
+ * Before a cut: pages that sit in the batches of other CPUs would count as pinned.
+ * With no lock, since that waits for each CPU, also for one whose real-time task
+ * never lets go of it.
+ */
+void wpfile_drain_batches(struct wpfile_mark *mark)
+{
+	if (test_bit(AS_EVER_PINNED, &mark->file->inode->i_mapping->flags))
+		lru_add_drain_all();
+}
+
 /**
  * wpfile_find_pinned - which pages may be stored to unseen?
  * @mark: the mark; with TRACK the bits of pinned pages are cleared
  * @spans: ranges that have just been walked
  * @nr: their number
- * @leash: as for wpfile_walk()
+ * @leash: as for wpfile_walk(): that of a cut, or NULL
  *
  * Return: the number of pinned pages.
  */
@@ -107,7 +123,7 @@ u64 wpfile_find_pinned(struct wpfile_mark *mark,
 		       const struct wpfile_span *spans, unsigned int nr,
 		       const struct wpfile_leash *leash)
 {
-	struct search search = { .mark = mark };
+	struct search search = { .mark = mark, .cut = leash };
 
 	if (!test_bit(AS_EVER_PINNED, &mark->file->inode->i_mapping->flags))
 		return 0;

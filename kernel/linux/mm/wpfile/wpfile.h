@@ -329,6 +329,7 @@ int wpfile_walk(struct wpfile_mark *mark, const struct wpfile_span *spans,
 		unsigned int nr, const struct wpfile_leash *leash);
 
 /* pin.c */
+void wpfile_drain_batches(struct wpfile_mark *mark);
 u64 wpfile_find_pinned(struct wpfile_mark *mark,
 		       const struct wpfile_span *spans, unsigned int nr,
 		       const struct wpfile_leash *leash);
