@@ -38,6 +38,7 @@
 #include <linux/mmu_notifier.h>
 #include <linux/pagevec.h>
 #include <linux/sched/signal.h>
+#include <linux/smp.h>
 #include <linux/swapops.h>
 #include <asm/cacheflush.h>
 #include <asm/tlb.h>
@@ -361,6 +362,15 @@ void wpfile_each_folio(struct wpfile_mark *mark,
 			   arg);
 }
 
+/* It walks page tables with no lock, but with interrupts off. */
+static void wait_for_gup_fast(void)
+{
+	if (IS_ENABLED(CONFIG_MMU_GATHER_RCU_TABLE_FREE))
+		tlb_remove_table_sync_one();
+	else
+		kick_all_cpus_sync();
+}
+
 /**
  * wpfile_walk - make what maps ranges read-only, flush, and look for pins
  * @mark: the mark; the bits of the ranges have been set
@@ -382,12 +392,9 @@ int wpfile_walk(struct wpfile_mark *mark, const struct wpfile_span *spans,
 	err = walk_spans(mark->file->inode->i_mapping, spans, nr, leash);
 	if (err)
 		return err;
-	/*
-	 * GUP-fast may have seen an entry when it was writable.  It runs with
-	 * interrupts off: wait until it has its reference.
-	 */
+	/* It may have seen an entry when that was writable: until it has its reference. */
 	if (nr)
-		tlb_remove_table_sync_one();
+		wait_for_gup_fast();
 	mark->pinned = wpfile_find_pinned(mark, spans, nr, leash);
 	err = stopped(leash);
 	if (err)
