@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -40,6 +41,21 @@ static uint64_t longest_call(struct shared *shared)
 	uint64_t ns = began && began < now ? now - began : 0;
 
 	return ns > shared->longest ? ns : shared->longest;
+}
+
+/* What a stranger does again and again: how long it took him at the most. */
+static uint64_t longest_of(uint64_t (*once)(void *argument), void *argument,
+			   int seconds)
+{
+	uint64_t end = now_ns() + seconds * SECOND, longest = 0, ns;
+
+	while (now_ns() < end) {
+		ns = once(argument);
+		if (ns > longest)
+			longest = ns;
+		sleep_ms(1);
+	}
+	return longest;
 }
 
 static struct shared *shared_make(void)
@@ -156,8 +172,9 @@ static long protect_anew(void *argument, long rounds)
 }
 
 /* A store, or a write(), that is the first to its chunk; how long it took. */
-static uint64_t write_somewhere(struct owned *owned)
+static uint64_t write_somewhere(void *argument)
 {
+	struct owned *owned = argument;
 	size_t chunk = 2 * NR_RANGES + owned->next++ % NR_RANGES;
 	uint64_t start = now_ns();
 
@@ -166,19 +183,6 @@ static uint64_t write_somewhere(struct owned *owned)
 	else if (pwrite(owned->file, "x", 1, chunk * CHUNK) != 1)
 		return ~0ULL;
 	return now_ns() - start;
-}
-
-static uint64_t longest_write(struct owned *owned, int seconds)
-{
-	uint64_t end = now_ns() + seconds * SECOND, longest = 0, ns;
-
-	while (now_ns() < end) {
-		ns = write_somewhere(owned);
-		if (ns > longest)
-			longest = ns;
-		sleep_ms(1);
-	}
-	return longest;
 }
 
 /* How long PROTECT takes whom nobody throttles. */
@@ -204,7 +208,7 @@ TEST_F(owner, who_is_throttled_holds_up_no_writer)
 	ASSERT_EQ(0, worker_call(&self->owner, enter, self->path, 0));
 	worker_begin(&self->owner, protect_anew, owned, 1000);
 	for (i = 0; i < TRIES && longest >= LONGEST; i++) {
-		longest = longest_write(owned, 12);
+		longest = longest_of(write_somewhere, owned, 12);
 		TH_LOG("%zu writes, the longest took %lu ms", owned->next,
 		       longest / 1000000);
 	}
@@ -213,6 +217,129 @@ TEST_F(owner, who_is_throttled_holds_up_no_writer)
 	/* On the way back to user space he sleeps once. */
 	SKIP_UNLESS(longest_call(owned->shared) > free_ns + 4 * SECOND,
 		    "the owner is not throttled in PROTECT");
+	EXPECT_GT(LONGEST, longest);
+}
+
+/* --- a writer whose writes are kept for two makers of monitors --- */
+
+#define PAGES 4096
+
+struct kept {
+	struct shared *shared;
+	int file;
+	char *map;
+	size_t next;	/* page that the stranger stores to */
+};
+
+/* clang-format off */
+FIXTURE(writer) {
+	struct kept kept;
+	struct worker makers[2], protector;	/* the first maker writes */
+	char paths[2][128];
+};
+/* clang-format on */
+
+static long make_capture(void *argument, long value)
+{
+	struct kept *kept = argument;
+	int monitor = wp_monitor(kept->file, WPFILE_CAPTURE);
+
+	(void)value;
+	return monitor < 0 ? monitor : wp_protect(monitor, 0, WPFILE_TO_END);
+}
+
+/* The first half of the pages is the maker's, the other the stranger's. */
+FIXTURE_SETUP(writer)
+{
+	struct kept *kept = &self->kept;
+	int i;
+
+	kept->shared = shared_make();
+	ASSERT_TRUE(kept->shared);
+	kept->file = memfd_create("throttle", MFD_CLOEXEC);
+	ASSERT_LE(0, kept->file);
+	ASSERT_EQ(0, ftruncate(kept->file, PAGES * PAGE));
+	kept->map = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 kept->file, 0);
+	ASSERT_NE(MAP_FAILED, kept->map);
+	memset(kept->map, 'a', PAGES * PAGE);
+	ASSERT_EQ(0, worker_start(&self->protector));
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, cgroup_make_throttled(self->paths[i],
+						   sizeof(self->paths[i])));
+		ASSERT_EQ(0, worker_start(&self->makers[i]));
+		ASSERT_EQ(0, worker_call(&self->makers[i], enter,
+					 self->paths[i], 0));
+		ASSERT_EQ(0, worker_call(&self->makers[i], make_capture, kept,
+					 0));
+	}
+}
+
+FIXTURE_TEARDOWN(writer)
+{
+	int i;
+
+	kill_and_stop(&self->protector);
+	for (i = 0; i < 2; i++) {
+		kill_and_stop(&self->makers[i]);
+		cgroup_remove(self->paths[i]);
+	}
+}
+
+static long store_to_each(void *argument, long value)
+{
+	struct kept *kept = argument;
+	size_t page;
+
+	(void)value;
+	for (page = 0; page < PAGES / 2; page++) {
+		call_begins(kept->shared);
+		kept->map[page * PAGE] = 'x';
+		call_ends(kept->shared);
+	}
+	return 0;
+}
+
+/* Waits for whoever is in a gate, and makes others wait for that. */
+static long protect_often(void *argument, long rounds)
+{
+	struct kept *kept = argument;
+	int monitor = wp_monitor(kept->file, WPFILE_TRACK), ret = 0;
+
+	if (monitor < 0)
+		return monitor;
+	while (!ret && rounds-- > 0)
+		ret = wp_protect(monitor, 0, WPFILE_TO_END);
+	return ret;
+}
+
+static uint64_t store_somewhere(void *argument)
+{
+	struct kept *kept = argument;
+	size_t page = PAGES / 2 + kept->next++ % (PAGES / 2);
+	uint64_t start = now_ns();
+
+	kept->map[page * PAGE] = 's';
+	return now_ns() - start;
+}
+
+TEST_F(writer, who_is_throttled_sleeps_in_no_gate)
+{
+	struct kept *kept = &self->kept;
+	uint64_t longest = ~0ULL;
+	int i;
+
+	worker_begin(&self->protector, protect_often, kept, 1000000);
+	worker_begin(&self->makers[0], store_to_each, kept, 0);
+	for (i = 0; i < TRIES && longest >= LONGEST; i++) {
+		longest = longest_of(store_somewhere, kept, 12);
+		TH_LOG("%zu stores, the longest took %lu ms", kept->next,
+		       longest / 1000000);
+	}
+	TH_LOG("a store, throttled: %lu ms",
+	       longest_call(kept->shared) / 1000000);
+	SKIP_UNLESS(longest_call(kept->shared) > SECOND,
+		    "the writer is not throttled");
 	EXPECT_GT(LONGEST, longest);
 }
 

@@ -143,10 +143,17 @@ void wpfile_lose(struct wpfile_mark *mark, pgoff_t index, int err)
 	wpfile_holds_release(mark, 0, WPFILE_LAST_PAGE);
 }
 
+static int prepare(struct wpfile_mark *mark, pgoff_t index)
+{
+	CLASS(wpfile_debt, debt)();
+
+	return wpfile_pageset_prepare(&mark->pages, index, WPFILE_GFP);
+}
+
 void wpfile_fail(struct wpfile_mark *mark, pgoff_t index, int err)
 {
 	if (!is_lost_alone(mark, err) ||
-	    wpfile_pageset_prepare(&mark->pages, index, WPFILE_GFP)) {
+	    prepare(mark, index)) {
 		wpfile_lose(mark, index, err);
 		return;
 	}
@@ -167,6 +174,7 @@ static struct folio *lock_page_of(struct inode *inode, pgoff_t index)
 	struct folio *folio;
 	int err;
 
+	CLASS(wpfile_debt, debt)();
 	err = shmem_get_folio(inode, index, 0, &folio, SGP_READ);
 	/*
 	 * Beyond the end since a truncate, which captured what was no hole; or else
@@ -191,6 +199,7 @@ static int copy_to_shadow(struct wpfile_mark *mark, struct folio *folio,
 	struct folio *shadow;
 	int err;
 
+	CLASS(wpfile_debt, debt)();
 	err = charge(mark);
 	if (err)
 		return err;
@@ -228,7 +237,7 @@ static int capture_page(struct wpfile_mark *mark, pgoff_t index)
 	struct folio *folio;
 	int ret;
 
-	ret = wpfile_pageset_prepare(&mark->pages, index, WPFILE_GFP);
+	ret = prepare(mark, index);
 	if (ret)
 		return ret;
 	folio = lock_page_of(mark->file->inode, index);

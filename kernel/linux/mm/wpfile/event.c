@@ -106,6 +106,7 @@ static struct wpfile_note *note_new(struct wpfile_mark *mark, u32 type,
 	struct wpfile_mon *mon = mark->mon;
 	struct wpfile_note *note;
 
+	CLASS(wpfile_debt, debt)();
 	if (!has_room(mon))
 		return NULL;
 	note = kmalloc(sizeof(*note), WPFILE_GFP);

@@ -52,6 +52,7 @@ void wpfile_track(struct wpfile_mark *mark, pgoff_t index)
 {
 	struct mem_cgroup *old = set_active_memcg(mark->mon->memcg);
 
+	CLASS(wpfile_debt, debt)();
 	if (wpfile_pageset_prepare(&mark->pages, index, WPFILE_GFP))
 		wpfile_pageset_lose(&mark->pages);
 	else

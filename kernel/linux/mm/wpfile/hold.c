@@ -72,6 +72,7 @@ static struct wpfile_hold *hold_new(struct wpfile_mark *mark, pgoff_t index,
 	struct wpfile_mon *mon = mark->mon;
 	struct wpfile_hold *hold;
 
+	CLASS(wpfile_debt, debt)();
 	hold = kmalloc(sizeof(*hold), WPFILE_GFP);
 	if (!hold)
 		return NULL;
@@ -116,6 +117,7 @@ static struct wpfile_hold *hold_insert(struct wpfile_mark *mark, pgoff_t index,
 	struct wpfile_hold *hold = hold_new(mark, index, type);
 	int err;
 
+	CLASS(wpfile_debt, debt)();
 	if (!hold)
 		return NULL;
 	/* What is reserved is gone if another gate's hold was there and went. */

@@ -2,12 +2,14 @@
 #ifndef _MM_WPFILE_H
 #define _MM_WPFILE_H
 
+#include <linux/cleanup.h>
 #include <linux/fs.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/path.h>
 #include <linux/rbtree.h>
 #include <linux/refcount.h>
+#include <linux/sched.h>
 #include <linux/shmem_fs.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
@@ -32,6 +34,30 @@ struct wpfile_cmd;
 
 /* In a gate, where a writer waits: try, but not for long. */
 #define WPFILE_GFP	(GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN)
+
+/*
+ * Around each charge in a gate.  A task that is over its memory.high sleeps in the
+ * second charge that fills a stock: not in a gate, behind which others may wait,
+ * but for all of it when it returns to user mode.
+ */
+static inline unsigned int wpfile_take_debt(void)
+{
+#ifdef CONFIG_MEMCG
+	return xchg(&current->memcg_nr_pages_over_high, 0);
+#else
+	return 0;
+#endif
+}
+
+static inline void wpfile_give_debt(unsigned int pages)
+{
+#ifdef CONFIG_MEMCG
+	current->memcg_nr_pages_over_high += pages;
+#endif
+}
+
+DEFINE_CLASS(wpfile_debt, unsigned int, wpfile_give_debt(_T),
+	     wpfile_take_debt(), void)
 
 /* A run of pages, both ends included. */
 struct wpfile_span {
