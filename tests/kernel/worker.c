@@ -2,6 +2,7 @@
 /* A forked process, or a thread, that calls what it is told to, one at a time. */
 #include "common.h"
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -9,6 +10,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define PATIENCE_MS 10000
 
 struct order {
 	worker_fn fn;
@@ -26,6 +29,8 @@ static void obey(int fd)
 		if (write(fd, &ret, sizeof(ret)) != sizeof(ret))
 			break;
 	}
+	/* Others may have inherited the socket: close() is not enough. */
+	shutdown(fd, SHUT_RDWR);
 	close(fd);
 }
 
@@ -116,8 +121,14 @@ int worker_take_fd(struct worker *worker, int fd)
 
 void worker_stop(struct worker *worker)
 {
-	/* Others may have inherited the socket: close() is not enough. */
-	shutdown(worker->fd, SHUT_RDWR);
+	struct pollfd poll_fd = { .fd = worker->fd, .events = POLLIN };
+	long ret;
+
+	shutdown(worker->fd, SHUT_WR);
+	/* A thread may still be at what the caller is about to free. */
+	while (poll(&poll_fd, 1, PATIENCE_MS) == 1 &&
+	       read(worker->fd, &ret, sizeof(ret)) > 0)
+		;
 	close(worker->fd);
 	if (worker->pid > 0)
 		waitpid(worker->pid, NULL, 0);
