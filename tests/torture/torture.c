@@ -86,6 +86,13 @@ void failed(const char *what, int error)
 			strerrorname_np(error) ?: "not all of it");
 }
 
+/* How fast cuts are is not the question here, and four CPUs may share less than one. */
+static void allow_long_cuts(void)
+{
+	if (file_write("/proc/sys/vm/wpfile/max_cut_ms", "3600000"))
+		ksft_exit_fail_msg("vm.wpfile.max_cut_ms: %m\n");
+}
+
 /* --- the children --- */
 
 static void handle(int signal)
@@ -367,6 +374,7 @@ int main(int argc, char **argv)
 		ksft_exit_skip("this kernel has no %s\n", missing);
 	if (cgroup_make(cgroup, sizeof(cgroup), -1, -1) || cgroup_enter(cgroup))
 		ksft_exit_fail_msg("no memory cgroup\n");
+	allow_long_cuts();
 	if (control->exits_only)
 		report_exits();
 	note_beginning();
