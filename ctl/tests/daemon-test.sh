@@ -16,6 +16,8 @@ start_daemon() {
 		'track capture snapshot sync deny watch' >"$dir/conf"
 	"$daemon" --config "$dir/conf" --socket "$socket" 2>"$dir/daemon" &
 	helpers+=("$!")
+	# Or bash tells of its death on the stderr of another command.
+	disown "$!"
 	until_true "$ctl" check "${through[@]}" >"$dir/check" 2>&1
 }
 
