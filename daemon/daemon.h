@@ -6,6 +6,7 @@
 #include <systemd/sd-event.h>
 #include <urcu/list.h>
 
+#include "chore.h"
 #include "metrics.h"
 #include "policy.h"
 #include "user.h"
@@ -18,7 +19,9 @@ struct daemon {
 	int ledger;
 	int listener;
 	const char *socket;	/* path, if we have made it; or NULL */
+	sd_event_source *listening;
 	int spare;		/* given up to get rid of a client when there are no more */
+	struct chores chores;
 	struct users users;
 	struct watches watches;
 	struct metrics metrics;
@@ -30,6 +33,13 @@ struct daemon {
 /* listen.c: -EADDRINUSE: somebody answers there. */
 int listen_at(const char *path, const char *group);
 int listen_start(struct daemon *daemon);
+
+/* refuse.c: he is told by the end of the connection. */
+void refusals_init(struct daemon *daemon);
+void refuse(struct daemon *daemon, int socket_take, const struct peer *peer,
+	    int err);
+/* There is no descriptor for who comes next. */
+void turn_away(struct daemon *daemon);
 
 /* reload.c: a bad policy leaves the old one. */
 void reload_policy(struct daemon *daemon);

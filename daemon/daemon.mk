@@ -48,7 +48,7 @@ $(DAEMON_MAN): $(BUILD)/man/%: daemon/%.scd
 DAEMON_UNIT	:= $(BUILD)/tests/daemon
 DAEMON_UNIT_SRC	:= $(wildcard daemon/tests/*.c)
 DAEMON_UNIT_OBJ	:= $(DAEMON_UNIT_SRC:daemon/tests/%.c=$(DAEMON_UNIT)/%.o)
-DAEMON_UNIT_WRAP := -Wl,--wrap=poll,--wrap=capng_get_caps_process
+DAEMON_UNIT_WRAP := -Wl,--wrap=poll,--wrap=capng_get_caps_process,--wrap=ioctl,--wrap=client_finish,--wrap=client_doom
 
 daemon-unit: $(DAEMON_UNIT)/unit
 
@@ -70,7 +70,7 @@ torture-daemon-run: daemon
 
 test-daemon-checks-run: daemon daemon-unit
 	@daemon/tests/checks build
-	@tests/vm/run --kernel vm --cpus 2 --mem 1G --timeout 1200 -- \
+	@tests/vm/run --kernel vm --cpus 2 --mem 1G --timeout 3600 -- \
 		daemon/tests/checks run
 
 -include $(DAEMON_OBJ:.o=.d) $(DAEMON_UNIT_OBJ:.o=.d)

@@ -41,6 +41,8 @@ static int allow(struct request *request, enum right right)
 	if (err)
 		return err;
 	request->rule = policy_match(client->daemon->policy, &client->peer, &owner);
+	if (request->rule)
+		request->audit.rule = request->rule->name;
 	if (!rule_gives(request->rule, right))
 		return request_refuse(request, -EACCES);
 	return 0;
@@ -51,17 +53,12 @@ static int hand_over(struct request *request, int fd, unsigned int mode,
 		     uint64_t bytes)
 {
 	struct client *client = request->client;
-	int err;
 
 	if (fd < 0)
 		return fd;
-	err = user_charge(&client->daemon->users, client->user, fd, mode, bytes);
-	if (err) {
-		close(fd);
-		return err;
-	}
+	/* What cannot be charged is closed as the answer would be. */
 	request->ret_fd = fd;
-	return 0;
+	return user_charge(&client->daemon->users, client->user, fd, mode, bytes);
 }
 
 static int admit(struct request *request, unsigned int mode,
@@ -118,20 +115,47 @@ int request_monitor(struct request *request)
 	return hand_over(request, fd, args.mode, args.capture_limit);
 }
 
+/* Waits for whoever writes the file, and for the cut. */
+static void run_snapshot(struct chore *chore)
+{
+	struct request *request = client_of(chore)->waiting;
+
+	request->result = issue(request->file, WPFILE_IOC_SNAPSHOT,
+				request->ret_body);
+}
+
+static void on_snapshot(struct chore *chore)
+{
+	struct client *client = client_of(chore);
+	struct request *request = client->waiting;
+	struct wpfile_snapshot *args = request->ret_body;
+
+	user_unreserve(client->user, request->reserved);
+	client->busy = false;
+	client_finish(client, hand_over(request, request->result, WPFILE_CAPTURE,
+					args->capture_limit));
+}
+
 int request_snapshot(struct request *request)
 {
-	struct wpfile_snapshot *args = request->ret_body;
-	int err, fd;
+	struct wpfile_snapshot args;
+	struct request *waiting;
+	int err;
 
-	memcpy(args, request->body, sizeof(*args));
+	memcpy(&args, request->body, sizeof(args));
 	err = allow(request, RIGHT_SNAPSHOT);
 	if (!err)
-		err = admit(request, WPFILE_CAPTURE, &args->capture_limit);
+		err = admit(request, WPFILE_CAPTURE, &args.capture_limit);
+	if (!err)
+		err = request_wait(request, &waiting);
 	if (err)
 		return err;
-	request->ret_size = sizeof(*args);
-	fd = issue(request->file, WPFILE_IOC_SNAPSHOT, args);
-	return hand_over(request, fd, WPFILE_CAPTURE, args->capture_limit);
+	memcpy(waiting->ret_body, &args, sizeof(args));
+	waiting->ret_size = sizeof(args);
+	waiting->reserved = args.capture_limit;
+	user_reserve(request->client->user, waiting->reserved);
+	client_start(request->client, run_snapshot, on_snapshot);
+	return REQUEST_WAITS;
 }
 
 static int allow_subscription(struct request *request)
@@ -158,8 +182,9 @@ int request_subscribe(struct request *request)
 	const struct wpfile_subscription *args = request->body;
 	struct client *client = request->client;
 	struct daemon *daemon = client->daemon;
-	struct wire_id *id = request->ret_body;
 	struct subscriber *subscriber;
+	struct request *waiting;
+	struct wire_id *id;
 	struct wish wish = { .args = args };
 	int err;
 
@@ -169,7 +194,7 @@ int request_subscribe(struct request *request)
 	wish.wait_limit_ms = daemon->policy->wait_limit_ms;
 	wish.queue_limit = args->queue_limit ? args->queue_limit :
 					       request->rule->queue;
-	wish.uid = client->peer.uid;
+	wish.user = client->user;
 	wish.pid = client->peer.pid;
 	wish.sees_all = request->rule->release;
 	wish.drop_slow = request->rule->drop_slow;
@@ -178,7 +203,13 @@ int request_subscribe(struct request *request)
 	if (err)
 		return err;
 	client_has(client, subscriber);
+	err = request_wait(request, &waiting);
+	if (err) {
+		watch_unsubscribe(subscriber);
+		return err;
+	}
+	id = waiting->ret_body;
 	id->id = subscriber->id;
-	request->ret_size = sizeof(*id);
-	return 0;
+	waiting->ret_size = sizeof(*id);
+	return REQUEST_WAITS;
 }

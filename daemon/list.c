@@ -37,7 +37,7 @@ static bool is_his(const struct watch *watch, uid_t uid)
 	const struct subscriber *subscriber;
 
 	cds_list_for_each_entry(subscriber, &watch->subscribers, siblings)
-		if (subscriber->uid != uid)
+		if (subscriber->user->uid != uid)
 			return false;
 	return watch->nr;
 }
@@ -47,7 +47,7 @@ static bool has_subscribed(const struct watch *watch, uid_t uid)
 	const struct subscriber *subscriber;
 
 	cds_list_for_each_entry(subscriber, &watch->subscribers, siblings)
-		if (subscriber->uid == uid)
+		if (subscriber->user->uid == uid)
 			return true;
 	return false;
 }
@@ -201,11 +201,9 @@ int request_release(struct request *request)
 	tell_file(request, watch);
 	if (!is_his(watch, client->peer.uid) && !may_release_watch(client, watch))
 		return request_refuse(request, -EACCES);
-	if (!watch->nr) {
-		watch_end(watch);
-		return 0;
-	}
+	watch->grace = sd_event_source_disable_unref(watch->grace);
 	cds_list_for_each_entry(subscriber, &watch->subscribers, siblings)
 		client_doom(subscriber->client);
+	watch_tend(watch);
 	return 0;
 }

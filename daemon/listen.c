@@ -106,20 +106,6 @@ int listen_at(const char *path, const char *group)
 
 /* --- who comes --- */
 
-static void refuse(struct daemon *daemon, const struct peer *peer, int err)
-{
-	const struct audit audit = {
-		.pid = peer->pid,
-		.uid = peer->uid,
-		.gid = peer->gid,
-		.type = "connect",
-		.err = err,
-	};
-
-	daemon->metrics.connections_refused++;
-	log_audit(&audit);
-}
-
 static void welcome(struct daemon *daemon, int socket)
 {
 	struct peer peer;
@@ -130,42 +116,14 @@ static void welcome(struct daemon *daemon, int socket)
 	known = peer;
 	if (!err && daemon->nr_clients >= daemon->policy->connections)
 		err = -EUSERS;
-	if (err) {
+	if (err)
 		peer_destroy(&peer);
-		close(socket);
-	} else {
+	else
 		err = client_add(daemon, socket, &peer);
-	}
 	if (err < 0)
-		refuse(daemon, &known, err);
+		refuse(daemon, socket, &known, err);
 	else
 		daemon->metrics.connections++;
-}
-
-static int take_spare(void)
-{
-	return open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
-/* There is no descriptor for him: he is told by the end of the connection. */
-static void turn_away(struct daemon *daemon)
-{
-	int fd;
-
-	if (daemon->spare < 0)
-		daemon->spare = take_spare();
-	if (daemon->spare < 0)
-		return;
-	close(daemon->spare);
-	fd = accept4(daemon->listener, NULL, NULL, SOCK_CLOEXEC);
-	if (fd >= 0)
-		close(fd);
-	daemon->spare = take_spare();
-	if (fd < 0)
-		return;
-	daemon->metrics.connections_refused++;
-	log_say(LOG_ERR, "a client is turned away: no more descriptors; raise "
-		"LimitNOFILE= (ulimit -n), or lower connections in the policy");
 }
 
 static int on_listener(sd_event_source *source, int fd, uint32_t revents,
@@ -186,21 +144,18 @@ static int on_listener(sd_event_source *source, int fd, uint32_t revents,
 
 int listen_start(struct daemon *daemon)
 {
-	sd_event_source *source;
 	int flags = fcntl(daemon->listener, F_GETFL);
 	int err;
 
 	/* Who has come may have gone again. */
 	if (flags < 0 || fcntl(daemon->listener, F_SETFL, flags | O_NONBLOCK) < 0)
 		return -errno;
-	daemon->spare = take_spare();
-	err = sd_event_add_io(daemon->event, &source, daemon->listener, EPOLLIN,
-			      on_listener, daemon);
+	refusals_init(daemon);
+	err = sd_event_add_io(daemon->event, &daemon->listening,
+			      daemon->listener, EPOLLIN, on_listener, daemon);
 	if (err < 0)
 		return err;
 	/* A second without descriptors is not to be a busy one. */
-	err = sd_event_source_set_ratelimit(source, SECOND_USEC, MAX_ACCEPTS);
-	sd_event_source_set_floating(source, true);
-	sd_event_source_unref(source);
-	return err;
+	return sd_event_source_set_ratelimit(daemon->listening, SECOND_USEC,
+					     MAX_ACCEPTS);
 }

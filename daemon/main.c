@@ -212,7 +212,7 @@ static int on_hangup(sd_event_source *source,
 	return 0;
 }
 
-/* Blocked before the pump is made, which inherits that. */
+/* Blocked before there are threads, which inherit that. */
 static int take_signals(struct daemon *daemon)
 {
 	sigset_t signals;
@@ -245,6 +245,8 @@ static int start(struct daemon *daemon, const struct options *options)
 	if (err)
 		return err;
 	err = take_signals(daemon);
+	if (err >= 0)
+		err = chores_begin(&daemon->chores);
 	if (err >= 0)
 		err = clients_init(daemon);
 	if (err >= 0)
@@ -279,7 +281,9 @@ static int run(const struct options *options)
 	rcu_register_thread();
 	err = sd_event_new(&daemon.event);
 	if (err >= 0)
-		err = watches_init(&daemon.watches, daemon.event);
+		err = chores_init(&daemon.chores, daemon.event);
+	if (err >= 0)
+		err = watches_init(&daemon.watches, daemon.event, &daemon.chores);
 	if (err < 0)
 		return fail("the start", err);
 	err = start(&daemon, options);

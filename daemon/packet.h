@@ -8,20 +8,27 @@
 #include <stdint.h>
 
 #define MAX_REQUEST	256	/* bytes; the longest of wire.h has 80 */
-#define MAX_PASSED	253	/* descriptors that the kernel passes at once */
+#define MAX_PASSED	2	/* descriptors; that is one too many for any request */
 
-/* What has come.  The descriptors are the receiver's. */
+/* What has come. */
 struct incoming {
 	uint64_t data[MAX_REQUEST / sizeof(uint64_t)];
 	size_t size;
 	unsigned int nr_fds;
-	int fds[MAX_PASSED];
-	bool lost_fds;		/* we could not take more */
+	int fds[MAX_PASSED];	/* owned */
+	bool lost_fds;		/* there were no numbers for them */
+	bool unread;		/* has more than that: it is still in the socket */
 };
 
-/* -EAGAIN; -EPIPE at the end.  What is too long comes as MAX_REQUEST bytes. */
+/*
+ * -EAGAIN; -EPIPE at the end.  What is too long comes as MAX_REQUEST bytes.  Drops
+ * nothing, and so waits for nobody; that is up to incoming_drop(), also on failure.
+ */
 int packet_receive(int socket, struct incoming *ret_incoming);
-void incoming_close(struct incoming *incoming);
+/* Drops it; that may wait as long as somebody else likes, */
+void incoming_drop(int socket, struct incoming *incoming);
+/* but not if it is light. */
+bool incoming_is_light(const struct incoming *incoming);
 
 /* @fd: -1, or lent.  -EAGAIN: not now. */
 int packet_send(int socket, const void *data, size_t size, int fd);

@@ -7,6 +7,7 @@
 #include <urcu/uatomic.h>
 
 #include "monitor.h"
+#include "user.h"
 #include "watch.h"
 
 #define BATCH 256	/* events of one monitor, before others have their turn */
@@ -17,6 +18,11 @@ static void wake(int eventfd)
 
 	/* Fails only if it is readable anyhow. */
 	(void)!write(eventfd, &one, sizeof(one));
+}
+
+void watches_tell(struct watches *watches)
+{
+	wake(watches->tell);
 }
 
 void pump_wake(struct watches *watches)
@@ -80,7 +86,7 @@ static struct wpfile_event as_seen_by(const struct subscriber *subscriber,
 	struct wpfile_event seen = *event;
 
 	seen.cookie = subscriber->cookie;
-	if (!subscriber->sees_all && subscriber->uid != event->uid) {
+	if (!subscriber->sees_all && subscriber->user->uid != event->uid) {
 		seen.tid = 0;
 		seen.tgid = 0;
 		seen.uid = 0;
@@ -124,7 +130,7 @@ static void read_watch(struct watch *watch)
 		hand_out(watch, &events[i]);
 	}
 	uatomic_add(&watch->watches->events_in, nr);
-	wake(watch->watches->tell);
+	watches_tell(watch->watches);
 }
 
 static void take_beat(struct watches *watches)
@@ -157,6 +163,7 @@ void *pump_run(void *data)
 	struct epoll_event events[64];
 	int i, nr;
 
+	pthread_setname_np(pthread_self(), "wpfiled-pump");
 	rcu_register_thread();
 	while (!uatomic_read(&watches->stop)) {
 		nr = epoll_wait(watches->epoll, events, 64, -1);

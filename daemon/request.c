@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "request.h"
 
@@ -50,13 +52,18 @@ static int unsubscribe(struct request *request)
 {
 	const struct wire_id *id = request->body;
 	struct subscriber *subscriber;
+	struct request *waiting;
+	int err;
 
 	cds_list_for_each_entry(subscriber, &request->client->subscribers,
 				of_client) {
 		if (subscriber->id != id->id)
 			continue;
-		client_unsubscribe(subscriber);
-		return 0;
+		err = request_wait(request, &waiting);
+		if (err)
+			return err;
+		watch_leave(subscriber);
+		return REQUEST_WAITS;
 	}
 	return -ENOENT;
 }
@@ -96,21 +103,27 @@ static int check(const struct client *client, const struct incoming *incoming)
 	return wire_check_request(header, incoming->size, fds);
 }
 
-static int answer(struct request *request, const struct wire_header *question,
-		  struct wire_header *header, int result)
+static int answer(struct request *request, int result)
 {
+	struct wire_header *header = (struct wire_header *)request->ret_body - 1;
 	size_t size = sizeof(*header) + (result ? 0 : request->ret_size);
+	int fd = request->ret_fd;
 
+	request->ret_fd = -1;
+	if (result && fd >= 0) {
+		client_keep(request->client, fd);
+		fd = -1;
+	}
 	*header = (struct wire_header){
 		.size = size,
-		.type = question->type,
-		.serial = question->serial,
+		.type = request->question.type,
+		.serial = request->question.serial,
 		.result = result,
 	};
-	return client_answer(request->client, header, size, request->ret_fd);
+	return client_answer(request->client, header, size, fd);
 }
 
-static void report(struct request *request, unsigned int type, int result)
+static void report(struct request *request, int result)
 {
 	struct metrics *metrics = &request->client->daemon->metrics;
 	struct audit *audit = &request->audit;
@@ -118,8 +131,7 @@ static void report(struct request *request, unsigned int type, int result)
 
 	if (result)
 		outcome = request->refused ? OUTCOME_REFUSED : OUTCOME_FAILED;
-	metrics->requests[type][outcome]++;
-	audit->rule = request->rule ? request->rule->name : NULL;
+	metrics->requests[request->question.type][outcome]++;
 	audit->err = result;
 	log_audit(audit);
 }
@@ -132,6 +144,7 @@ static int run_checked(struct client *client, const struct incoming *incoming)
 	const struct peer *peer = &client->peer;
 	struct request request = {
 		.client = client,
+		.question = *header,
 		.body = header + 1,
 		.file = incoming->nr_fds ? incoming->fds[0] : -1,
 		.audit = { .pid = peer->pid, .uid = peer->uid, .gid = peer->gid,
@@ -147,16 +160,67 @@ static int run_checked(struct client *client, const struct incoming *incoming)
 		result = run[header->type](&request);
 	if (result == -EBADMSG)
 		return result;
-	report(&request, header->type, result);
-	return answer(&request, header, ret_header, result);
+	if (result == REQUEST_WAITS)
+		return 0;
+	report(&request, result);
+	return answer(&request, result);
 }
 
-int request_run(struct client *client, struct incoming *incoming)
+int request_run(struct client *client, const struct incoming *incoming)
 {
 	int err = check(client, incoming);
 
-	if (!err)
-		err = run_checked(client, incoming);
-	incoming_close(incoming);
+	return err ? err : run_checked(client, incoming);
+}
+
+/* --- those that wait --- */
+
+#define SMALL	(sizeof(struct wire_header) + sizeof(struct wpfile_snapshot))
+
+/* The policy may be another one by then: of the rule there is only its name. */
+int request_wait(struct request *request, struct request **ret_waiting)
+{
+	const struct rule *rule = request->rule;
+	struct request *waiting = malloc(sizeof(*waiting) + SMALL);
+	char *name = rule ? strdup(rule->name) : NULL;
+
+	if (!waiting || (rule && !name)) {
+		free(waiting);
+		free(name);
+		return -ENOMEM;
+	}
+	*waiting = *request;
+	waiting->rule = NULL;
+	waiting->audit.rule = name;
+	waiting->ret_body = (struct wire_header *)(waiting + 1) + 1;
+	request->client->waiting = waiting;
+	*ret_waiting = waiting;
+	return 0;
+}
+
+void request_free(struct request *request)
+{
+	if (!request)
+		return;
+	if (request->ret_fd >= 0)
+		close(request->ret_fd);
+	free((char *)request->audit.rule);
+	free(request);
+}
+
+int request_end(struct client *client)
+{
+	struct request *request = client->waiting;
+	int err;
+
+	client->waiting = NULL;
+	report(request, request->result);
+	err = answer(request, request->result);
+	request_free(request);
 	return err;
+}
+
+void request_abandon(struct request *request)
+{
+	report(request, -EPIPE);
 }

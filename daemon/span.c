@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "span.h"
 
 struct span span_of(uint64_t offset, uint64_t length)
@@ -24,35 +28,42 @@ bool span_meets(struct span a, struct span b)
 	return a.first <= b.last && b.first <= a.last;
 }
 
-/* Moves the beginning behind all that covers it.  False: nothing is left. */
-static bool skip_covered(struct span *span, const struct span *others, size_t nr)
+int span_check(uint64_t offset, uint64_t length)
 {
-	size_t i = 0;
+	const uint64_t rest = sysconf(_SC_PAGESIZE) - 1;
+	const uint64_t end = 1ULL << 63;	/* of the longest file */
+	bool to_end = length == WPFILE_TO_END;
 
-	while (i < nr) {
-		if (span->first < others[i].first ||
-		    span->first > others[i].last) {
-			i++;
-			continue;
-		}
-		if (others[i].last >= span->last)
-			return false;
-		span->first = others[i].last + 1;
-		i = 0;
-	}
-	return true;
+	if (offset & rest || !length || (!to_end && length & rest))
+		return -EINVAL;
+	if (offset >= end || (!to_end && length > end - offset))
+		return -EOVERFLOW;
+	return 0;
 }
 
-bool span_uncovered(struct span span, const struct span *others, size_t nr,
-		    struct span *ret_part)
+static int compare(const void *a, const void *b)
 {
-	size_t i;
+	const struct span *x = a, *y = b;
 
-	if (!skip_covered(&span, others, nr))
-		return false;
-	for (i = 0; i < nr; i++)
-		if (others[i].first > span.first && others[i].first <= span.last)
-			span.last = others[i].first - 1;
-	*ret_part = span;
-	return true;
+	return (x->first > y->first) - (x->first < y->first);
+}
+
+size_t span_rest(struct span span, struct span *others, size_t nr,
+		 struct span *ret_parts)
+{
+	size_t i, found = 0;
+
+	qsort(others, nr, sizeof(*others), compare);
+	for (i = 0; i < nr && others[i].first <= span.last; i++) {
+		if (others[i].last < span.first)
+			continue;
+		if (others[i].first > span.first)
+			ret_parts[found++] = (struct span){ span.first,
+							    others[i].first - 1 };
+		if (others[i].last >= span.last)
+			return found;
+		span.first = others[i].last + 1;
+	}
+	ret_parts[found++] = span;
+	return found;
 }

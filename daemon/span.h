@@ -18,11 +18,14 @@ struct span span_of(uint64_t offset, uint64_t length);
 struct wpfile_range span_range(struct span span);
 bool span_meets(struct span a, struct span b);
 
+/* What the kernel says of such a range. */
+int span_check(uint64_t offset, uint64_t length);
+
 /*
- * The first part of @span that none of @others covers.  False if there is none.
- * @others in any order.
+ * The parts of @span that none of @others covers, in order: @nr + 1 at most.  How many.
+ * Sorts @others.
  */
-bool span_uncovered(struct span span, const struct span *others, size_t nr,
-		    struct span *ret_part);
+size_t span_rest(struct span span, struct span *others, size_t nr,
+		 struct span *ret_parts);
 
 #endif /* WPFILED_SPAN_H */

@@ -9,6 +9,7 @@
 #include <urcu/uatomic.h>
 
 #include "store.h"
+#include "user.h"
 #include "watch.h"
 
 #define PAGE_BYTES	4096	/* the least that a capture can be limited to */
@@ -94,9 +95,11 @@ static struct subscriber *subscriber_new(struct watches *watches,
 	subscriber->span = span_of(wish->args->offset, wish->args->length);
 	subscriber->again_ms = wish->args->again_ms;
 	subscriber->cookie = wish->args->cookie;
-	subscriber->uid = wish->uid;
+	subscriber->user = wish->user;
+	subscriber->fresh = true;
 	subscriber->sees_all = wish->sees_all;
 	subscriber->drop_slow = wish->drop_slow;
+	CDS_INIT_LIST_HEAD(&subscriber->of_client);
 	queue_init(&subscriber->queue, wish->queue_limit);
 	return subscriber;
 }
@@ -109,11 +112,25 @@ static void subscriber_free(struct subscriber *subscriber)
 
 static void put_in(struct watch *watch, struct subscriber *subscriber)
 {
-	watch->grace = sd_event_source_disable_unref(watch->grace);
 	subscriber->watch = watch;
 	watch->nr++;
 	watch->watches->nr_subscribers++;
+	user_subscribe(subscriber->user);
+	if (watch->payer)
+		user_unsubscribe(watch->payer);
+	watch->payer = NULL;
 	cds_list_add_tail_rcu(&subscriber->siblings, &watch->subscribers);
+}
+
+/* A watch that cannot end yet is on the account of who was there last. */
+static void take_off_account(struct subscriber *subscriber)
+{
+	struct watch *watch = subscriber->watch;
+
+	if (!watch->nr && watch->tending)
+		watch->payer = subscriber->user;
+	else
+		user_unsubscribe(subscriber->user);
 }
 
 /* Out of the list, and out of the pump's hands. */
@@ -126,6 +143,11 @@ static void take_out(struct subscriber *subscriber)
 	cds_list_del_rcu(&subscriber->siblings);
 	/* The pump may be handing out.  Partner: take_turn(). */
 	synchronize_rcu();
+	watch->dropped += queue_dropped(&subscriber->queue);
+	watch->watches->events_dropped += queue_dropped(&subscriber->queue);
+	take_off_account(subscriber);
+	watch_lift(watch, subscriber->span);
+	watch_set_again(watch);
 }
 
 int watch_subscribe(struct watches *watches, struct client *client, int file,
@@ -133,86 +155,66 @@ int watch_subscribe(struct watches *watches, struct client *client, int file,
 {
 	unsigned int mode = wish->args->flags & WPFILE_SUBSCRIBE_DENY ?
 			    WPFILE_DENY : WPFILE_SYNC;
-	const struct wpfile_range range = { wish->args->offset,
-					    wish->args->length };
 	struct subscriber *subscriber;
 	struct watch *watch;
 	int err;
 
-	err = get_watch(watches, file, mode, wish->wait_limit_ms, &watch);
+	err = span_check(wish->args->offset, wish->args->length);
+	if (!err)
+		err = get_watch(watches, file, mode, wish->wait_limit_ms, &watch);
 	if (err)
 		return err;
 	if (!watch->nr) {
-		watch->uid = wish->uid;
+		watch->uid = wish->user->uid;
 		watch->pid = wish->pid;
 	}
 	subscriber = subscriber_new(watches, client, wish);
 	if (!subscriber) {
-		if (!watch->nr)
-			watch_end(watch);
+		watch_tend(watch);
 		return -ENOMEM;
 	}
-	CDS_INIT_LIST_HEAD(&subscriber->of_client);
+	/* In the list before it is protected: no event is to be missed. */
 	put_in(watch, subscriber);
-	/* In the list before: no event is to be missed.  The kernel checks the range. */
-	err = watch_protect(watch, &range, 1);
-	if (!err)
-		err = watch_set_again(watch);
+	err = watch_set_again(watch);
 	if (err) {
 		watch_unsubscribe(subscriber);
 		return err;
 	}
+	watch_tend(watch);
 	*ret_subscriber = subscriber;
 	return 0;
 }
 
-/* What nobody else wants protected is to be written freely again. */
-static void lift(struct watch *watch, struct span span)
+void subscriber_drop(struct subscriber *subscriber)
 {
-	struct wpfile_range range;
-	struct wpfile_unprotect args = {
-		.size = sizeof(args),
-		.ranges = (uintptr_t)&range,
-		.nr_ranges = 1,
-	};
-	struct span *others = calloc(watch->nr, sizeof(*others));
-	struct subscriber *subscriber;
-	struct span part;
-	size_t nr = 0;
-
-	if (!others)
-		return;
-	cds_list_for_each_entry(subscriber, &watch->subscribers, siblings)
-		others[nr++] = subscriber->span;
-	while (span_uncovered(span, others, nr, &part)) {
-		range = span_range(part);
-		ioctl(watch->monitor, WPFILE_IOC_UNPROTECT, &args);
-		if (part.last >= span.last)
-			break;
-		span.first = part.last + 1;
-	}
-	free(others);
+	if (subscriber->leaving)
+		cds_list_del(&subscriber->siblings);
+	else
+		take_out(subscriber);
+	cds_list_del_init(&subscriber->of_client);
+	subscriber->watch = NULL;
+	subscriber->ended = true;
+	if (!uatomic_read(&subscriber->scheduled))
+		subscriber_free(subscriber);
 }
 
 void watch_unsubscribe(struct subscriber *subscriber)
 {
 	struct watch *watch = subscriber->watch;
-	struct watches *watches = watch->watches;
+
+	subscriber_drop(subscriber);
+	watch_tend(watch);
+}
+
+void watch_leave(struct subscriber *subscriber)
+{
+	struct watch *watch = subscriber->watch;
 
 	take_out(subscriber);
-	cds_list_del_init(&subscriber->of_client);
-	watch->dropped += queue_dropped(&subscriber->queue);
-	watches->events_dropped += queue_dropped(&subscriber->queue);
-	if (watch->nr) {
-		lift(watch, subscriber->span);
-		watch_set_again(watch);
-	} else {
-		watch_end(watch);
-	}
-	subscriber->watch = NULL;
-	subscriber->ended = true;
-	if (!uatomic_read(&subscriber->scheduled))
-		subscriber_free(subscriber);
+	subscriber->leaving = true;
+	subscriber->tended = false;
+	cds_list_add_tail(&subscriber->siblings, &watch->leaving);
+	watch_tend(watch);
 }
 
 static struct subscriber *take_ready(struct watches *watches)

@@ -76,12 +76,29 @@ int user_connect(struct users *users, uid_t uid, unsigned int limit,
 	return 0;
 }
 
-void user_disconnect(struct user *user)
+static void user_put(struct user *user)
 {
-	if (--user->connections)
+	if (user->connections || user->subscriptions)
 		return;
 	cds_list_del(&user->list);
 	free(user);
+}
+
+void user_disconnect(struct user *user)
+{
+	user->connections--;
+	user_put(user);
+}
+
+void user_subscribe(struct user *user)
+{
+	user->subscriptions++;
+}
+
+void user_unsubscribe(struct user *user)
+{
+	user->subscriptions--;
+	user_put(user);
 }
 
 static uint64_t whole_mib(uint64_t bytes)
@@ -90,16 +107,20 @@ static uint64_t whole_mib(uint64_t bytes)
 					  (bytes + MIB - 1) / MIB * MIB;
 }
 
+static uint64_t bytes_left(const struct user *user, const struct rule *rule)
+{
+	uint64_t used = user->captured + user->reserved;
+
+	return used < rule->captured ? rule->captured - used : 0;
+}
+
 /* The ledger counts MiB: so a limit below one costs one. */
 static bool has_room(const struct user *user, const struct rule *rule,
 		     bool keeps, uint64_t bytes)
 {
-	uint64_t left = rule->captured - user->captured;
-
-	if (user->monitors >= rule->monitors)
+	if (user->monitors + user->nr_reserved >= rule->monitors)
 		return false;
-	return !keeps || (user->captured <= rule->captured &&
-			  whole_mib(bytes ? bytes : 1) <= left);
+	return !keeps || whole_mib(bytes ? bytes : 1) <= bytes_left(user, rule);
 }
 
 int user_admit(struct users *users, struct user *user, const struct rule *rule,
@@ -117,8 +138,20 @@ int user_admit(struct users *users, struct user *user, const struct rule *rule,
 			return -EDQUOT;
 	}
 	if (keeps && !*bytes)
-		*bytes = (rule->captured - user->captured) / MIB * MIB;
+		*bytes = bytes_left(user, rule) / MIB * MIB;
 	return 0;
+}
+
+void user_reserve(struct user *user, uint64_t bytes)
+{
+	user->nr_reserved++;
+	user->reserved += whole_mib(bytes);
+}
+
+void user_unreserve(struct user *user, uint64_t bytes)
+{
+	user->nr_reserved--;
+	user->reserved -= whole_mib(bytes);
 }
 
 int user_charge(struct users *users, struct user *user, int monitor,

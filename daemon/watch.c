@@ -11,15 +11,16 @@
 #include <urcu/uatomic.h>
 
 #include "store.h"
+#include "user.h"
 #include "watch.h"
 
 #define NR_BUCKETS	1024	/* a power of two; more watches make lists */
 
-int watches_init(struct watches *watches, sd_event *event)
+int watches_init(struct watches *watches, sd_event *event, struct chores *chores)
 {
 	struct epoll_event wake = { .events = EPOLLIN };
 
-	*watches = (struct watches){ .event = event };
+	*watches = (struct watches){ .event = event, .chores = chores };
 	watches->table = cds_lfht_new(NR_BUCKETS, NR_BUCKETS, 0, 0, NULL);
 	watches->epoll = epoll_create1(EPOLL_CLOEXEC);
 	watches->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -39,23 +40,6 @@ int watches_start(struct watches *watches)
 
 	watches->has_pump = !err;
 	return -err;
-}
-
-void watches_destroy(struct watches *watches)
-{
-	struct watch *watch;
-
-	if (watches->has_pump) {
-		uatomic_set(&watches->stop, true);
-		pump_wake(watches);
-		pthread_join(watches->pump, NULL);
-	}
-	while ((watch = watch_next(watches, NULL)))
-		watch_end(watch);
-	cds_lfht_destroy(watches->table, NULL);
-	close(watches->epoll);
-	close(watches->wake);
-	close(watches->tell);
 }
 
 /* --- the table --- */
@@ -113,6 +97,16 @@ struct watch *watch_of(struct watches *watches, const struct stat *stat,
 	return NULL;
 }
 
+static void leave_table(struct watch *watch)
+{
+	struct watches *watches = watch->watches;
+
+	rcu_read_lock();
+	if (!cds_lfht_del(watches->table, &watch->node))
+		watches->nr_watches--;
+	rcu_read_unlock();
+}
+
 /* --- watches --- */
 
 static int join_pump(struct watch *watch)
@@ -167,7 +161,9 @@ int watch_add(struct watches *watches, uint64_t id, unsigned int mode,
 	watch->file = file_take;
 	/* What was lost before us, nobody has missed here. */
 	pump_count_lost(watch);
-	err = join_pump(watch);
+	err = watch_init_tending(watch);
+	if (!err)
+		err = join_pump(watch);
 	if (err) {
 		watch_end(watch);
 		return err;
@@ -176,11 +172,16 @@ int watch_add(struct watches *watches, uint64_t id, unsigned int mode,
 	return 0;
 }
 
+/* What nobody has come for goes. */
 static int on_grace(sd_event_source *source, uint64_t usec, void *data)
 {
+	struct watch *watch = data;
+
 	(void)source;
 	(void)usec;
-	watch_end(data);
+	watch->grace = sd_event_source_disable_unref(watch->grace);
+	watch_lift(watch, span_of(0, WPFILE_TO_END));
+	watch_tend(watch);
 	return 0;
 }
 
@@ -191,20 +192,59 @@ int watch_wait(struct watch *watch, uint64_t usec)
 					  watch);
 }
 
+static void close_file(struct chore *chore)
+{
+	close(caa_container_of(chore, struct watch, chore)->file);
+}
+
+static void watch_free(struct chore *chore)
+{
+	free(caa_container_of(chore, struct watch, chore));
+}
+
+/*
+ * The monitor's writers go on at once, unless the service manager still has its copy,
+ * of which the pump knows nothing any more.  The file may be the last, and large.
+ */
 void watch_end(struct watch *watch)
 {
 	struct watches *watches = watch->watches;
 
 	sd_event_source_disable_unref(watch->again);
+	sd_event_source_disable_unref(watch->retry);
 	sd_event_source_disable_unref(watch->grace);
-	rcu_read_lock();
-	if (!cds_lfht_del(watches->table, &watch->node))
-		watches->nr_watches--;
-	rcu_read_unlock();
+	if (watch->payer)
+		user_unsubscribe(watch->payer);
+	leave_table(watch);
 	/* The pump may be reading it.  Partner: take_turn(). */
 	synchronize_rcu();
+	epoll_ctl(watches->epoll, EPOLL_CTL_DEL, watch->monitor, NULL);
 	store_forget(watch->id, watch->mode);
 	close(watch->monitor);
-	close(watch->file);
-	free(watch);
+	watch->chore.run = close_file;
+	watch->chore.done = watch_free;
+	chore_start(watches->chores, &watch->chore);
+}
+
+/* --- the end --- */
+
+void watches_destroy(struct watches *watches)
+{
+	struct watch *watch;
+
+	if (watches->has_pump) {
+		uatomic_set(&watches->stop, true);
+		pump_wake(watches);
+		pthread_join(watches->pump, NULL);
+	}
+	/* What is being tended goes with the process. */
+	while ((watch = watch_next(watches, NULL)))
+		if (watch->tending)
+			leave_table(watch);
+		else
+			watch_end(watch);
+	cds_lfht_destroy(watches->table, NULL);
+	close(watches->epoll);
+	close(watches->wake);
+	close(watches->tell);
 }

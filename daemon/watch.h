@@ -8,9 +8,14 @@
  * subscribers (queue.h), from which the main loop sends them.  So a writer waits
  * for one thread that never waits for anybody.
  *
- * The main loop alone makes, changes and ends watches and subscribers.  The pump
- * finds watches by their number in a table (cds_lfht), and subscribers in the list of
- * the watch, under rcu_read_lock(); what leaves them is freed after
+ * The main loop alone makes, changes and ends watches and subscribers.  What they want
+ * protected it has a chore tell the kernel, one at a time for each watch (tend.h), which
+ * may take as long as somebody who writes the file likes.  Until it has done so, who has
+ * come waits (fresh), and so does who asks to leave (leaving); and a watch that nobody
+ * is left of stays, in the hands of the pump: so no writer waits for it meanwhile.
+ *
+ * The pump finds watches by their number in a table (cds_lfht), and subscribers in the
+ * list of the watch, under rcu_read_lock(); what leaves them is freed after
  * synchronize_rcu().  A subscriber with something to send is in the list of those
  * (ready), at most once (scheduled); one that ends while it is there is freed when it
  * comes out.
@@ -28,15 +33,19 @@
 #include <urcu/rculfhash.h>
 #include <urcu/rculist.h>
 
+#include "chore.h"
 #include "queue.h"
 #include "span.h"
 
 struct client;
+struct tending;
+struct user;
 struct watches;
 
 struct watch {
 	struct cds_lfht_node node;	/* in the table, by id */
 	struct watches *watches;
+	struct chore chore;		/* closes the file */
 	uint64_t id;			/* never used again */
 	unsigned int mode;		/* WPFILE_SYNC or WPFILE_DENY */
 	int monitor;			/* owned */
@@ -47,10 +56,17 @@ struct watch {
 	pid_t pid;
 	struct cds_list_head subscribers;	/* RCU */
 	unsigned int nr;
+	struct cds_list_head leaving;	/* subscribers who wait until they have left */
+	struct user *payer;		/* if there is nobody, and a tending; or NULL */
+	struct tending *tending;	/* by a chore, or NULL */
+	struct span left;		/* if has_left: nobody's, where nobody else is */
+	bool has_left;
+	bool again_due;
 	unsigned int written;		/* atomic: since it was last protected */
 	uint64_t overflows;		/* of the monitor, told already; of the pump */
 	uint64_t dropped;		/* for subscribers that are gone */
 	sd_event_source *again;		/* protects again; NULL: never */
+	sd_event_source *retry;		/* tends what could not be */
 	sd_event_source *grace;		/* ends it, if nobody comes; or NULL */
 };
 
@@ -60,13 +76,17 @@ struct subscriber {
 	struct cds_wfcq_node ready;	/* in watches->ready if scheduled */
 	unsigned int scheduled;		/* atomic */
 	bool ended;			/* to be freed when it is not scheduled */
+	bool fresh;			/* has not been protected yet */
+	bool leaving;			/* is in that list of the watch */
+	bool tended;			/* by the tending that is being done, */
+	unsigned int place;		/* there, of those that are fresh */
 	uint64_t id;
 	struct watch *watch;
 	struct client *client;
 	struct span span;
 	uint32_t again_ms;
 	uint64_t cookie;
-	uid_t uid;
+	struct user *user;		/* that pays for it */
 	bool sees_all;			/* tid and uid of other users' writers */
 	bool drop_slow;
 	struct queue queue;
@@ -74,6 +94,7 @@ struct subscriber {
 
 struct watches {
 	sd_event *event;
+	struct chores *chores;
 	struct cds_lfht *table;
 	uint64_t last_id;		/* of watches and subscribers */
 	int epoll;			/* of the pump: monitors, and wake */
@@ -92,7 +113,8 @@ struct watches {
 	unsigned int nr_subscribers;
 };
 
-int watches_init(struct watches *watches, sd_event *event);
+int watches_init(struct watches *watches, sd_event *event,
+		 struct chores *chores);
 int watches_start(struct watches *watches);	/* the pump */
 void watches_destroy(struct watches *watches);
 
@@ -111,28 +133,43 @@ int watch_add(struct watches *watches, uint64_t id, unsigned int mode,
 	      int monitor_take, int file_take, struct watch **ret_watch);
 /* If nobody has subscribed after that time, it ends. */
 int watch_wait(struct watch *watch, uint64_t usec);
-void watch_end(struct watch *watch);		/* it has no subscribers */
+void watch_end(struct watch *watch);		/* nobody has it, nor tends it */
 
 /* What somebody wants to be told of. */
 struct wish {
 	const struct wpfile_subscription *args;
 	uint32_t wait_limit_ms;
 	uint32_t queue_limit;
-	uid_t uid;
+	struct user *user;
 	pid_t pid;
 	bool sees_all;
 	bool drop_slow;
 };
 
-/* @file: of the client, who keeps it. */
+/*
+ * @file: of the client, who keeps it.  client_finish() follows when it is protected, or
+ * cannot be: then the subscriber is no more.
+ */
 int watch_subscribe(struct watches *watches, struct client *client, int file,
 		    const struct wish *wish, struct subscriber **ret_subscriber);
+/* client_finish() follows when he has left, which may be at once. */
+void watch_leave(struct subscriber *subscriber);
+/* At any time: nothing follows. */
 void watch_unsubscribe(struct subscriber *subscriber);
+/* The same, but for what comes of it for the watch. */
+void subscriber_drop(struct subscriber *subscriber);
 
 /* again.c: the timer that protects anew, after the subscribers have changed. */
 int watch_set_again(struct watch *watch);
-int watch_protect(struct watch *watch, const struct wpfile_range *ranges,
-		  unsigned int nr);
+/* It has been. */
+void watch_rearm(struct watch *watch);
+
+/* tend.c: does what is due, if that is not being done: a watch without anybody ends. */
+void watch_tend(struct watch *watch);
+int watch_init_tending(struct watch *watch);
+/* plan.c: where nobody is, it is to be lifted. */
+void watch_lift(struct watch *watch, struct span span);
+bool watch_may_lift(const struct watch *watch);
 
 /* pump.c */
 void *pump_run(void *watches);
@@ -140,8 +177,9 @@ void pump_wake(struct watches *watches);	/* a beat */
 /* Events that the monitor has dropped since it was asked last. */
 uint64_t pump_count_lost(struct watch *watch);
 
-/* To be sent from; by any thread.  The main loop has to be told (tell) then. */
+/* To be sent from; by any thread.  The main loop has to be told then. */
 void subscriber_schedule(struct subscriber *subscriber);
+void watches_tell(struct watches *watches);
 /* Main loop: the next that was scheduled, NULL: none. */
 struct subscriber *subscriber_next(struct watches *watches);
 

@@ -283,7 +283,8 @@ def a_writer_never_waits_for_a_subscriber_or_for_the_daemon_longer_than_policy_s
         writer.begin(0)
         check(not writer.has_ended(0.1), "nobody waits for the daemon: the test proves nothing")
         check(writer.has_ended(20), "the writer waits for ever")
-        check(time.monotonic() - begin < 15)
+        # Without what policy says it would be the 10 seconds of the system.
+        check(time.monotonic() - begin < 9)
         os.kill(daemon.pid, signal.SIGCONT)
         equal(offsets(collect(client, 1)), [0])
 

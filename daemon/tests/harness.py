@@ -205,6 +205,14 @@ def protect(monitor, offset=0, length=wire.TO_END):
     fcntl.ioctl(monitor, IOC_PROTECT, args)
 
 
+def is_denied(fd, page):
+    try:
+        os.pwrite(fd, b"x", page * PAGE)
+    except PermissionError:
+        return True
+    return False
+
+
 def monitors_of(fd):
     """How many monitors the kernel knows of the file, by mode."""
     args = bytearray(wire.QUERY_ARGS.pack(wire.QUERY_ARGS.size, *[0] * 13))

@@ -9,8 +9,8 @@ import socket
 import time
 
 import wire
-from harness import (ALICE, Daemon, Guest, Writer, check, collect, equal, libc, main, memory, monitors_of, offsets,
-                     test, wait_until)
+from harness import (ALICE, PAGE, Daemon, Guest, Writer, check, collect, equal, is_denied, libc, main, memory, monitors_of,
+                     offsets, test, wait_until)
 from wire import DENY, SUBSCRIBE_DENY, SYNC, refused
 
 PTRACE_ATTACH, PTRACE_DETACH, WALL = 16, 17, 0x40000000
@@ -200,6 +200,76 @@ def watches_go_on_after_a_restart():
         equal(monitors_of(one), [0] * 4)
 
 
+def denied_before(manager):
+    """A file with two halves that two have denied, and a daemon ended."""
+    fd = memory()
+    with manager.start() as daemon:
+        one, two = daemon.connect(), daemon.connect()
+        one.subscribe(fd, 0, 4 * PAGE, flags=SUBSCRIBE_DENY)
+        two.subscribe(fd, 4 * PAGE, 4 * PAGE, flags=SUBSCRIBE_DENY)
+        wait_until(lambda: len(manager.names()) == 3)
+        daemon.kill()
+        manager.read()
+    check(is_denied(fd, 1) and is_denied(fd, 5), "it is not denied any more")
+    return fd
+
+
+@test
+def what_nobody_comes_for_again_is_lifted():
+    manager = Manager()
+    fd = denied_before(manager)
+    with manager.start() as daemon:
+        client = daemon.connect()
+        client.subscribe(fd, 4 * PAGE, 4 * PAGE, flags=SUBSCRIBE_DENY)
+        check(is_denied(fd, 1), "he could not come again")
+        wait_until(lambda: not is_denied(fd, 1), 60)
+        check(is_denied(fd, 5), "another has lost his")
+    manager.close()
+
+
+@test
+def who_comes_and_goes_takes_nothing_from_who_may_come_again():
+    manager = Manager()
+    fd = denied_before(manager)
+    with manager.start() as daemon:
+        client = daemon.connect()
+        client.unsubscribe(client.subscribe(fd, 0, 8 * PAGE, flags=SUBSCRIBE_DENY))
+        equal(refused(client.subscribe, fd, 1, PAGE, flags=SUBSCRIBE_DENY), "EINVAL")
+        manager.read()
+        check(is_denied(fd, 1) and is_denied(fd, 5), "it was lifted")
+        client.subscribe(fd, 0, 4 * PAGE, flags=SUBSCRIBE_DENY)
+        wait_until(lambda: not is_denied(fd, 5), 60)
+        check(is_denied(fd, 1), "he has lost his")
+        client.close()
+        wait_until(lambda: monitors_of(fd)[DENY] + len(manager.names()) == 1)
+    manager.close()
+
+
+def ticks(daemon, tid):
+    with open(f"/proc/{daemon.pid}/task/{tid}/stat") as file:
+        return sum(map(int, file.read().rpartition(")")[2].split()[11:13]))
+
+
+@test
+def what_has_ended_does_not_keep_the_pump_busy():
+    """While the service manager still has its copy."""
+    fd = memory()
+    manager = Manager()
+    with manager.start() as daemon:
+        client, other = daemon.connect(), daemon.connect()
+        client.subscribe(fd, flags=SUBSCRIBE_DENY)
+        wait_until(lambda: len(manager.names()) == 3)
+        client.close()
+        wait_until(lambda: "wpfiled_watches 0\n" in other.metrics())
+        check(is_denied(fd, 1), "the copy is gone: the test proves nothing")
+        pump = next(tid for tid, name in threads(daemon).items() if name == "wpfiled-pump")
+        before = ticks(daemon, pump)
+        time.sleep(2)
+        check(ticks(daemon, pump) - before < 50, "it turns round and round")
+    manager.close()
+    check(not is_denied(fd, 1), "it is denied for nobody")
+
+
 @test
 def numbers_are_not_used_again():
     manager = Manager()
@@ -227,6 +297,15 @@ def what_is_not_known_is_closed_and_taken_out_of_the_store():
     os.close(keep)
 
 
+def threads(daemon):
+    """Their names."""
+    found = {}
+    for tid in os.listdir(f"/proc/{daemon.pid}/task"):
+        with open(f"/proc/{daemon.pid}/task/{tid}/comm") as file:
+            found[int(tid)] = file.read().strip()
+    return found
+
+
 @test
 def the_watchdog_is_fed_while_loop_and_pump_move():
     manager = Manager()
@@ -234,8 +313,7 @@ def the_watchdog_is_fed_while_loop_and_pump_move():
         manager.wait_for("WATCHDOG")
         manager.states.clear()
         manager.wait_for("WATCHDOG")
-        # Its threads: the loop, and the pump.
-        equal(len(os.listdir(f"/proc/{daemon.pid}/task")), 2)
+        equal(sorted(threads(daemon).values()), ["wpfiled", "wpfiled-chore", "wpfiled-pump"])
         os.kill(daemon.pid, signal.SIGSTOP)
         manager.read()
         manager.states.clear()
@@ -251,8 +329,7 @@ def the_watchdog_is_not_fed_when_the_pump_stands_still():
     manager = Manager()
     with manager.start(env={"WATCHDOG_USEC": "1000000"}) as daemon:
         manager.wait_for("WATCHDOG")
-        pump = max(int(name) for name in os.listdir(f"/proc/{daemon.pid}/task"))
-        check(pump != daemon.pid)
+        pump = next(tid for tid, name in threads(daemon).items() if name == "wpfiled-pump")
         check(libc.ptrace(PTRACE_ATTACH, pump, None, None) == 0, "it cannot be stopped")
         os.waitpid(pump, WALL)
         time.sleep(1)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Ranges: what is left of one when others are taken away. */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "span.h"
 #include "unit.h"
@@ -23,9 +24,9 @@ static void the_end_is_the_end(void **state)
 /* Against a map of 64 places, of random ranges. */
 static void what_nobody_covers_is_found_once(void **state)
 {
-	struct span others[5], span, rest, part;
+	struct span others[5], parts[6], span;
 	bool covered[64], found[64];
-	uint64_t i, j, round;
+	uint64_t i, j, nr, round;
 
 	(void)state;
 	srand(1);
@@ -41,25 +42,41 @@ static void what_nobody_covers_is_found_once(void **state)
 		}
 		span.first = rand() % 64;
 		span.last = span.first + rand() % (64 - span.first);
-		rest = span;
-		while (span_uncovered(rest, others, 5, &part)) {
-			assert_true(part.first <= part.last);
-			for (j = part.first; j <= part.last; j++) {
+		nr = span_rest(span, others, 5, parts);
+		assert_true(nr <= 6);
+		for (i = 0; i < nr; i++) {
+			assert_true(parts[i].first <= parts[i].last);
+			for (j = parts[i].first; j <= parts[i].last; j++) {
 				assert_false(found[j] || covered[j]);
 				found[j] = true;
 			}
-			if (part.last >= span.last)
-				break;
-			rest.first = part.last + 1;
 		}
 		for (j = span.first; j <= span.last; j++)
 			assert_true(found[j] != covered[j]);
 	}
 }
 
+static void a_range_is_whole_pages_of_a_file(void **state)
+{
+	const uint64_t page = sysconf(_SC_PAGESIZE), end = 1ULL << 63;
+
+	(void)state;
+	assert_int_equal(span_check(0, WPFILE_TO_END), 0);
+	assert_int_equal(span_check(page, page), 0);
+	assert_int_equal(span_check(0, end), 0);
+	assert_int_equal(span_check(end - page, page), 0);
+	assert_int_equal(span_check(1, page), -EINVAL);
+	assert_int_equal(span_check(0, 0), -EINVAL);
+	assert_int_equal(span_check(0, page - 1), -EINVAL);
+	assert_int_equal(span_check(end, page), -EOVERFLOW);
+	assert_int_equal(span_check(end, WPFILE_TO_END), -EOVERFLOW);
+	assert_int_equal(span_check(page, end), -EOVERFLOW);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(the_end_is_the_end),
 	cmocka_unit_test(what_nobody_covers_is_found_once),
+	cmocka_unit_test(a_range_is_whole_pages_of_a_file),
 };
 
 SUITE(span_suite, tests);

@@ -7,8 +7,9 @@
 int main(void)
 {
 	static const struct suite *const suites[] = {
-		&caps_suite, &config_suite, &policy_suite, &ledger_suite,
-		&log_suite, &peer_suite, &queue_suite, &span_suite, &store_suite,
+		&caps_suite, &chore_suite, &config_suite, &policy_suite,
+		&ledger_suite, &log_suite, &packet_suite, &peer_suite,
+		&queue_suite, &span_suite, &store_suite, &tend_suite,
 	};
 	struct CMUnitTest tests[128] = { 0 };
 	size_t i, nr = 0;

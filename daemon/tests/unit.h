@@ -24,13 +24,16 @@ struct suite {
 	}
 
 extern const struct suite caps_suite;
+extern const struct suite chore_suite;
 extern const struct suite config_suite;
 extern const struct suite policy_suite;
 extern const struct suite ledger_suite;
 extern const struct suite log_suite;
+extern const struct suite packet_suite;
 extern const struct suite peer_suite;
 extern const struct suite queue_suite;
 extern const struct suite span_suite;
 extern const struct suite store_suite;
+extern const struct suite tend_suite;
 
 #endif /* WPFILED_TESTS_UNIT_H */
