@@ -438,6 +438,7 @@ TEST(capture_limit_is_for_all_files_together)
 	ASSERT_EQ(0, event_within(monitor[0], &event, 1000));
 	EXPECT_EQ(WPFILE_EVENT_FAILED, (int)event.type);
 	EXPECT_EQ(COOKIE(1), (int)event.cookie);
+	EXPECT_EQ(WPFILE_TO_END, event.bytes);
 	for (i = 0; i < 2; i++) {
 		close(monitor[i]);
 		area_free(&area[i]);

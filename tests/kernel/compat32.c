@@ -109,6 +109,7 @@ TEST(capture_monitor_and_its_events)
 	ASSERT_EQ(sizeof(event), (size_t)read(monitor, &event, sizeof(event)));
 	EXPECT_EQ(WPFILE_EVENT_FAILED, event.type);
 	EXPECT_EQ(4 * PAGE, event.offset);
+	EXPECT_EQ(WPFILE_TO_END, event.bytes);
 }
 
 /* Nothing is cut to 32 bits on the way. */

@@ -274,7 +274,7 @@ TEST_F(limited_monitor, failure_is_an_event)
 	EXPECT_EQ(sizeof(event), event.length);
 	EXPECT_EQ(WPFILE_EVENT_FAILED, event.type);
 	EXPECT_EQ((LIMIT + 7) * PAGE, event.offset);
-	EXPECT_EQ(PAGE, event.bytes);
+	EXPECT_EQ(WPFILE_TO_END, event.bytes);
 	EXPECT_LE(start, event.time_ns);
 	EXPECT_GE(now_ns(), event.time_ns);
 	EXPECT_EQ(-1, read(self->fd, &event, sizeof(event)));

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #define OWNER 4001
@@ -439,7 +440,7 @@ TEST_F(long_cut, is_given_up_after_max_cut_ms)
 	EXPECT_EQ(-ETIMEDOUT, wp_protect(monitor, 0, WPFILE_TO_END));
 	EXPECT_EQ(1, fdinfo_number(monitor, "failed:"));
 	EXPECT_EQ(0, fdinfo_number(monitor, "protected_pages:"));
-	EXPECT_STREQ("FAILED PASSED 0+1", event_seen(monitor));
+	EXPECT_STREQ("FAILED PASSED 0+all", event_seen(monitor));
 	EXPECT_TRUE(goes_on(stores));
 	store_through_all(&self->often);
 	EXPECT_EQ(0, fdinfo_number(monitor, "captured_bytes:"));
@@ -470,6 +471,7 @@ TEST_F(long_cut, that_is_given_up_denies_nobody)
 	store_through_all(&self->often);
 	ASSERT_EQ(0, file_write(MAX_CUT, "1"));
 	EXPECT_EQ(-ETIMEDOUT, wp_protect(monitor, 0, WPFILE_TO_END));
+	EXPECT_STREQ("FAILED PASSED 0+all", event_seen(monitor));
 	EXPECT_EQ(0, fdinfo_number(monitor, "protected_pages:"));
 	for (i = 0; i < self->often.nr; i += self->often.nr - 1)
 		EXPECT_EQ(0, try_store(self->often.maps[i], 'y', NULL));
@@ -482,6 +484,47 @@ TEST_F(long_cut, that_is_given_up_denies_nobody)
 	EXPECT_EQ(-EPERM, try_write(area->fd, 'z', 100 * PAGE));
 	EXPECT_EQ('y', area->map[0]);
 	EXPECT_EQ('y', area->map[100 * PAGE]);
+	close(monitor);
+}
+
+static long pass(struct area *area, size_t page)
+{
+	struct iovec from = { "P", 1 };
+	struct iovec to = { area->map + page * PAGE, 1 };
+
+	return process_vm_writev(getpid(), &from, 1, &to, 1, 0);
+}
+
+/* The events of lost content say whether anything is left. */
+TEST_F(long_cut, that_is_given_up_is_told_beside_what_was_lost_before)
+{
+	struct area *area = &self->often.area;
+	int monitor, round;
+
+	monitor = wp_monitor_with(area->fd, (struct wpfile_monitor){
+						    .mode = WPFILE_SYNC,
+						    .capture_limit = PAGE });
+	ASSERT_LE(0, monitor);
+	/* Holes need no memory. */
+	for (round = 0; round < 3; round++)
+		area->map[round * PAGE] = 'c';
+	for (round = 0; round < 2; round++) {
+		ASSERT_EQ(0, file_write(MAX_CUT, self->max_cut));
+		ASSERT_EQ(0, wp_protect(monitor, 0, WPFILE_TO_END));
+		ASSERT_EQ(1, pass(area, 0));
+		ASSERT_EQ(1, pass(area, 1));
+		EXPECT_STREQ("STORE PASSED 0+1", event_seen(monitor));
+		EXPECT_STREQ("FAILED PASSED 1+1", event_seen(monitor));
+		EXPECT_STREQ("STORE PASSED 1+1", event_seen(monitor));
+		ASSERT_EQ(1, pass(area, 2));
+		ASSERT_EQ(0, wp_unprotect(monitor, 0, WPFILE_TO_END));
+		store_through_all(&self->often);
+		ASSERT_EQ(0, file_write(MAX_CUT, "1"));
+		EXPECT_EQ(-ETIMEDOUT, wp_protect(monitor, 0, WPFILE_TO_END));
+		EXPECT_STREQ("FAILED PASSED 2+all", event_seen(monitor));
+		EXPECT_STREQ("STORE PASSED 2+1", event_seen(monitor));
+		EXPECT_EQ(0, events_drain(monitor));
+	}
 	close(monitor);
 }
 

@@ -1199,7 +1199,11 @@ TEST_F(sync, capture_limit_fails_the_capture_not_the_writer)
 	ASSERT_EQ(1, do_pass(&self->area, 1));
 	while (event_is_there(monitor, 0)) {
 		ASSERT_EQ(0, event_next(monitor, &event));
-		failed |= event.type == WPFILE_EVENT_FAILED;
+		if (event.type != WPFILE_EVENT_FAILED)
+			continue;
+		failed = true;
+		EXPECT_EQ(PAGE, event.offset);
+		EXPECT_EQ(PAGE, event.bytes);
 	}
 	EXPECT_TRUE(failed);
 	EXPECT_EQ('P', byte_of(self->area.fd, 1));

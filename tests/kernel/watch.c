@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 int deny_monitor(int fd, __u32 flags)
@@ -57,14 +58,18 @@ const char *event_text(const struct wpfile_event *event)
 		[WPFILE_DENIED] = "DENIED",
 	};
 	const char *type = NULL, *outcome = NULL;
-	static char text[96];
+	static char text[96], pages[24];
 
 	if (event->type < sizeof(types) / sizeof(*types))
 		type = types[event->type];
 	if (event->outcome < sizeof(outcomes) / sizeof(*outcomes))
 		outcome = outcomes[event->outcome];
-	snprintf(text, sizeof(text), "%s %s %llu+%llu", type ?: "?",
-		 outcome ?: "?", event->offset / PAGE, event->bytes / PAGE);
+	if (event->bytes == WPFILE_TO_END)
+		strcpy(pages, "all");
+	else
+		snprintf(pages, sizeof(pages), "%llu", event->bytes / PAGE);
+	snprintf(text, sizeof(text), "%s %s %llu+%s", type ?: "?",
+		 outcome ?: "?", event->offset / PAGE, pages);
 	return text;
 }
 

@@ -88,8 +88,9 @@
  *   EEXIST	the monitor has the file already
  *   EFAULT	a pointer is bad, or WPFILE_AT_ADDRESS names no mapping
  *   EINTR	a signal arrived, a fatal one but for read() of events; after
- *		PROTECT or SCAN, a WPFILE_CAPTURE monitor may have FAILED, and
- *		the next SCAN of a WPFILE_TRACK monitor may report every page
+ *		PROTECT or SCAN, the next SCAN of a WPFILE_TRACK monitor may
+ *		report every page, and others may have FAILED, with nothing
+ *		protected any more: they have that event
  *   EINVAL	a size, offset, length, alignment, mode or flag is wrong, or a
  *		reserved field is not zero
  *   EIO		the content at the cut is lost: the capture has FAILED (out of
@@ -471,7 +472,7 @@ struct wpfile_resolve {
 };
 
 /* Types of events. */
-#define WPFILE_EVENT_FAILED	1	/* a capture has FAILED, see EIO above */
+#define WPFILE_EVENT_FAILED	1	/* content, or all, is lost: see @bytes */
 #define WPFILE_EVENT_OVERFLOW	2	/* events were dropped here; no protection */
 #define WPFILE_EVENT_STORE	3	/* through a mapping, by a CPU or GUP */
 #define WPFILE_EVENT_WRITE	4	/* write() and its like */
@@ -493,7 +494,9 @@ struct wpfile_resolve {
  *	domain; else 0, as for FAILED and OVERFLOW
  * @id: of the event, for WPFILE_IOC_RESOLVE; never 0, never used again
  * @offset: bytes, the page where it happened (FAILED: where first; OVERFLOW: 0)
- * @bytes: length of the range
+ * @bytes: length of the range.  FAILED: of that page the content is lost, and maybe
+ *	of others; or WPFILE_TO_END: nothing of the file is protected any more, until
+ *	the next PROTECT, and of what was the content is lost
  * @time_ns: CLOCK_MONOTONIC
  * @tgid: as @tid
  * @uid: of the writer, as @tid, in the user namespace of the reader

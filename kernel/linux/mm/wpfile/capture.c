@@ -125,20 +125,17 @@ static bool is_lost_alone(struct wpfile_mark *mark, int err)
 }
 
 /* Before the bits are cleared: a reader who finds neither page nor this has none. */
-static void set_failed(struct wpfile_mark *mark, pgoff_t index, int err)
+static void set_failed(struct wpfile_mark *mark, pgoff_t index, u64 bytes, int err)
 {
-	bool again = xchg(&mark->failed, true);
-
-	if (again && mark->mon->mode == WPFILE_CAPTURE)
-		return;
+	smp_store_mb(mark->failed, true);
 	trace_wpfile_fail(mark->file->inode, index, err);
-	wpfile_note_failure(mark, index);
+	wpfile_note_failure(mark, index, bytes);
 }
 
 /* Nothing is known any more, of any page.  Does not sleep. */
 void wpfile_lose(struct wpfile_mark *mark, pgoff_t index, int err)
 {
-	set_failed(mark, index, err);
+	set_failed(mark, index, WPFILE_TO_END, err);
 	wpfile_pageset_lose(&mark->pages);
 	wpfile_holds_release(mark, 0, WPFILE_LAST_PAGE);
 }
@@ -157,7 +154,7 @@ void wpfile_fail(struct wpfile_mark *mark, pgoff_t index, int err)
 		wpfile_lose(mark, index, err);
 		return;
 	}
-	set_failed(mark, index, err);
+	set_failed(mark, index, PAGE_SIZE, err);
 	wpfile_pageset_clear_page(&mark->pages, index);
 	wpfile_holds_release(mark, index, index);
 }

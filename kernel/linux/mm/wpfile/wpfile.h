@@ -281,7 +281,7 @@ void wpfile_note_init(struct wpfile_note *note, struct wpfile_mark *mark,
 void wpfile_note_writer(struct wpfile_note *note);
 void wpfile_note_destroy(struct wpfile_note *note);
 void wpfile_note_post(struct wpfile_mon *mon, struct wpfile_note *note);
-void wpfile_note_failure(struct wpfile_mark *mark, pgoff_t index);
+void wpfile_note_failure(struct wpfile_mark *mark, pgoff_t index, u64 bytes);
 void wpfile_note_withdraw(struct wpfile_mon *mon, struct wpfile_note *note);
 void wpfile_tell(struct wpfile_mark *mark, u32 type, u32 outcome,
 		 pgoff_t index, bool name);
