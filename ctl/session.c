@@ -83,6 +83,14 @@ bool session_tell(struct session *session, const struct wpfile_event *event,
 	return session->enough;
 }
 
+/* The content of single pages is of no interest. */
+void session_note_failure(struct session *session,
+			  const struct wpfile_event *event)
+{
+	if (event->bytes == WPFILE_TO_END)
+		session->lost = true;
+}
+
 /* How many it dropped, the monitor tells in fdinfo. */
 static void note_overflow(struct session *session)
 {
@@ -108,6 +116,8 @@ static int on_event(struct wpfile_mon *mon, const struct wpfile_event *event,
 
 	if (event->type == WPFILE_EVENT_OVERFLOW)
 		note_overflow(session);
+	if (event->type == WPFILE_EVENT_FAILED)
+		session_note_failure(session, event);
 	if (event->type == WPFILE_EVENT_OVERFLOW ||
 	    event->type == WPFILE_EVENT_FAILED)
 		return 0;
@@ -206,6 +216,16 @@ static int suspend(struct session *session)
 	return session_protect(session);
 }
 
+/* Silence would be taken for peace. */
+static int check_lost(const struct session *session)
+{
+	if (!session->lost)
+		return CTL_OK;
+	return fail_hint(CTL_FAILED, "start it again, with more memory (memory.max)",
+			 "%s: nothing is protected any more: the kernel found no memory to note what is",
+			 session->name);
+}
+
 /* Waits for something to happen, and deals with events and signals. */
 int session_next(struct session *session)
 {
@@ -218,7 +238,9 @@ int session_next(struct session *session)
 		ret = suspend(session);
 	else
 		session->signal = number;
-	return ret ? ret : session->read(session);
+	if (!ret)
+		ret = session->read(session);
+	return ret ? ret : check_lost(session);
 }
 
 bool session_ended(const struct session *session)

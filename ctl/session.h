@@ -83,6 +83,7 @@ struct session {
 	uint64_t start_ns;
 	bool warned;
 	bool enough;		/* --count is reached */
+	bool lost;		/* nothing is protected any more */
 };
 
 /*
@@ -100,6 +101,8 @@ void session_name(const struct session *session,
 /* True if that was the last that was asked for. */
 bool session_tell(struct session *session, const struct wpfile_event *event,
 		  bool answered, const char *command);
+void session_note_failure(struct session *session,
+			  const struct wpfile_event *event);
 bool session_ended(const struct session *session);
 /* Lets all writers go on, then waits for the printer; @ret or what went wrong. */
 int session_close(struct session *session, int ret);

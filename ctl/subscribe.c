@@ -13,6 +13,8 @@ static bool tell(struct session *session, const struct wpfile_event *event)
 
 	if (event->type == WPFILE_EVENT_OVERFLOW)
 		events_lose(&session->events, event->bytes);
+	if (event->type == WPFILE_EVENT_FAILED)
+		session_note_failure(session, event);
 	if (event->type == WPFILE_EVENT_OVERFLOW ||
 	    event->type == WPFILE_EVENT_FAILED)
 		return false;

@@ -96,6 +96,8 @@ static void print_events(FILE *file, struct watches *watches)
 		uatomic_read(&watches->events_in));
 	counter(file, "events_out", "Events sent to subscribers.",
 		watches->events_out);
+	counter(file, "losses", "Times that all that was protected of a file was lost.",
+		uatomic_read(&watches->losses));
 	counter(file, "events_dropped", "Events that subscribers have lost.", events_dropped(watches));
 }
 

@@ -73,7 +73,8 @@ uint64_t pump_count_lost(struct watch *watch)
 static bool is_for(const struct subscriber *subscriber,
 		   const struct wpfile_event *event)
 {
-	if (event->type == WPFILE_EVENT_OVERFLOW)
+	if (event->type == WPFILE_EVENT_OVERFLOW ||
+	    event->type == WPFILE_EVENT_FAILED)
 		return true;
 	return event->bytes &&
 	       span_meets(subscriber->span, span_of(event->offset, event->bytes));
@@ -94,21 +95,40 @@ static struct wpfile_event as_seen_by(const struct subscriber *subscriber,
 	return seen;
 }
 
+/* The content of our monitors is of no interest: it is not kept. */
+static bool is_of_interest(const struct wpfile_event *event)
+{
+	return event->type != WPFILE_EVENT_FAILED ||
+	       event->bytes == WPFILE_TO_END;
+}
+
+static void note_loss(struct watch *watch)
+{
+	uatomic_set(&watch->lost, 1);
+	/* Partner: watches_log_losses(). */
+	cmm_smp_wmb();
+	uatomic_inc(&watch->watches->losses);
+}
+
 static void hand_out(struct watch *watch, const struct wpfile_event *event)
 {
 	struct subscriber *subscriber;
 	struct wpfile_event seen;
 
-	/* The content of our monitors is of no interest: it is not kept. */
-	if (event->type == WPFILE_EVENT_FAILED)
+	if (!is_of_interest(event))
 		return;
+	if (event->type == WPFILE_EVENT_FAILED)
+		note_loss(watch);
 	if (event->outcome == WPFILE_PASSED)
 		uatomic_set(&watch->written, 1);
 	cds_list_for_each_entry_rcu(subscriber, &watch->subscribers, siblings) {
 		if (!is_for(subscriber, event))
 			continue;
 		seen = as_seen_by(subscriber, event);
-		queue_push(&subscriber->queue, &seen);
+		if (event->type == WPFILE_EVENT_FAILED)
+			queue_fail(&subscriber->queue, &seen);
+		else
+			queue_push(&subscriber->queue, &seen);
 		subscriber_schedule(subscriber);
 	}
 }

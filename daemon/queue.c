@@ -24,7 +24,7 @@ void queue_destroy(struct queue *queue)
 	struct queue_node *node;
 
 	while ((node = take_node(queue)))
-		if (node != &queue->overflow)
+		if (node != &queue->overflow && node != &queue->failure)
 			free(node);
 	cds_wfcq_destroy(&queue->head, &queue->tail);
 }
@@ -59,6 +59,15 @@ bool queue_push(struct queue *queue, const struct wpfile_event *event)
 	return true;
 }
 
+void queue_fail(struct queue *queue, const struct wpfile_event *event)
+{
+	/* It was 0: the main loop has done with it.  Partner: failure_of(). */
+	if (uatomic_xchg(&queue->failed, 1))
+		return;
+	queue->failure.event = *event;
+	put_node(queue, &queue->failure);
+}
+
 static uint64_t now_ns(void)
 {
 	struct timespec now;
@@ -81,6 +90,14 @@ static struct wpfile_event overflow_of(struct queue *queue)
 	};
 }
 
+static struct wpfile_event failure_of(struct queue *queue)
+{
+	const struct wpfile_event event = queue->failure.event;
+
+	uatomic_xchg(&queue->failed, 0);
+	return event;
+}
+
 static bool take_event(struct queue *queue, struct wpfile_event *ret_event)
 {
 	struct queue_node *node = take_node(queue);
@@ -89,6 +106,10 @@ static bool take_event(struct queue *queue, struct wpfile_event *ret_event)
 		return false;
 	if (node == &queue->overflow) {
 		*ret_event = overflow_of(queue);
+		return true;
+	}
+	if (node == &queue->failure) {
+		*ret_event = failure_of(queue);
 		return true;
 	}
 	*ret_event = node->event;

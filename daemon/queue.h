@@ -11,7 +11,8 @@
  *	lost 0 -> 1: queues the OVERFLOW	takes the OVERFLOW out
  *	lost > 0: counts			lost -> 0: that many
  *
- * So it is in the queue at most once, and its memory is part of the queue.
+ * So it is in the queue at most once, and its memory is part of the queue.  The same goes
+ * for FAILED, that nothing is protected any more: it always has a place of its own.
  */
 #ifndef WPFILED_QUEUE_H
 #define WPFILED_QUEUE_H
@@ -31,10 +32,12 @@ struct queue_node {
 struct queue {
 	struct cds_wfcq_head head;	/* of the main loop */
 	struct cds_wfcq_tail tail;	/* of the pump */
-	unsigned long limit;		/* not counting the OVERFLOW */
+	unsigned long limit;		/* not counting OVERFLOW and FAILED */
 	unsigned long nr;		/* atomic */
 	unsigned long lost;		/* atomic: since the OVERFLOW was taken */
 	struct queue_node overflow;	/* in the queue if lost > 0 */
+	unsigned long failed;		/* atomic */
+	struct queue_node failure;	/* in the queue if failed */
 	uint64_t dropped;		/* that were told of; of the main loop */
 };
 
@@ -43,6 +46,9 @@ void queue_destroy(struct queue *queue);	/* nobody else uses it any more */
 
 /* Of the pump.  False if it was lost. */
 bool queue_push(struct queue *queue, const struct wpfile_event *event);
+
+/* Of the pump.  One that has not been taken yet stands for this, too. */
+void queue_fail(struct queue *queue, const struct wpfile_event *event);
 
 /* Of the main loop: up to @max events.  How many. */
 size_t queue_take(struct queue *queue, struct wpfile_event *ret_events,

@@ -131,6 +131,7 @@ int clients_tell(sd_event_source *source, int fd, uint32_t revents, void *data)
 	(void)revents;
 	/* Before the list is looked at: what comes later says so again. */
 	(void)!read(fd, &count, sizeof(count));
+	watches_log_losses(&daemon->watches);
 	for (i = 0; i < ROUND; i++) {
 		subscriber = subscriber_next(&daemon->watches);
 		if (!subscriber)

@@ -58,23 +58,6 @@ static void run_job(struct tending *tending, struct job *job,
 	}
 }
 
-/* The kernel has given up a cut, and with it what earlier ones had protected. */
-static bool loses_all(int err)
-{
-	return err == -ETIMEDOUT || err == -EINTR;
-}
-
-/* Those of the fresh who were protected before have lost it, too. */
-static void lose(struct tending *tending, unsigned int nr_fresh, int err)
-{
-	unsigned int i;
-
-	tending->lost = err;
-	for (i = 0; i < nr_fresh; i++)
-		if (!tending->errs[i])
-			tending->errs[i] = err;
-}
-
 static void run_tending(struct chore *chore)
 {
 	struct tending *tending = caa_container_of(chore, struct tending, chore);
@@ -83,30 +66,34 @@ static void run_tending(struct chore *chore)
 
 	run_job(tending, &tending->lift, unprotect);
 	run_job(tending, &tending->again, protect);
-	if (loses_all(tending->again.err))
-		lose(tending, 0, tending->again.err);
 	for (i = 0; i < tending->fresh.nr; i++) {
 		range = span_range(tending->fresh.spans[i]);
 		tending->errs[i] = protect(tending->watch->monitor, &range, 1);
-		if (loses_all(tending->errs[i]))
-			lose(tending, i, tending->errs[i]);
 	}
 }
 
 /* --- what came of it --- */
 
-/* Silence would be taken for peace. */
-static void tell_lost(struct watch *watch, int err)
+static void log_loss(const struct watch *watch)
 {
-	struct subscriber *subscriber;
+	log_say(LOG_ERR, "watch %lu has lost what was protected of file=%u:%u:%lu: "
+		"those who have subscribed are told", watch->id,
+		major(watch->dev), minor(watch->dev), watch->ino);
+}
 
-	log_say(LOG_ERR, "watch %lu has lost what was protected of file=%u:%u:%lu "
-		"(%s): those who have subscribed are dropped", watch->id,
-		major(watch->dev), minor(watch->dev), watch->ino,
-		strerrorname_np(-err));
-	cds_list_for_each_entry(subscriber, &watch->subscribers, siblings)
-		if (!subscriber->fresh)
-			client_doom(subscriber->client);
+void watches_log_losses(struct watches *watches)
+{
+	uint64_t losses = uatomic_read(&watches->losses);
+	struct watch *watch = NULL;
+
+	if (watches->losses_logged == losses)
+		return;
+	watches->losses_logged = losses;
+	/* What comes later is counted later.  Partner: note_loss(). */
+	cmm_smp_rmb();
+	while ((watch = watch_next(watches, watch)))
+		if (uatomic_xchg(&watch->lost, 0))
+			log_loss(watch);
 }
 
 static void end_fresh(struct tending *tending)
@@ -183,8 +170,6 @@ static void on_tended(struct chore *chore)
 	struct tending *tending = caa_container_of(chore, struct tending, chore);
 	struct watch *watch = tending->watch;
 
-	if (tending->lost)
-		tell_lost(watch, tending->lost);
 	end_fresh(tending);
 	end_leaving(&watch->leaving, false);
 	check_lift(watch, tending->lift.err);

@@ -27,7 +27,6 @@ struct tending {
 	struct chore chore;
 	struct watch *watch;
 	bool is_again;	/* the timer has said so, and is to be set when it is done */
-	int lost;	/* the errno with which all that was protected was lost, or 0 */
 	struct job lift;
 	struct job again;
 	struct job fresh;

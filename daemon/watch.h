@@ -63,6 +63,7 @@ struct watch {
 	bool has_left;
 	bool again_due;
 	unsigned int written;		/* atomic: since it was last protected */
+	unsigned int lost;		/* atomic: all that was, since it was logged */
 	uint64_t overflows;		/* of the monitor, told already; of the pump */
 	uint64_t dropped;		/* for subscribers that are gone */
 	sd_event_source *again;		/* protects again; NULL: never */
@@ -107,6 +108,8 @@ struct watches {
 	struct cds_wfcq_head ready_head;
 	struct cds_wfcq_tail ready_tail;
 	uint64_t events_in;		/* atomic */
+	uint64_t losses;		/* atomic: of all that was protected of a file */
+	uint64_t losses_logged;
 	uint64_t events_out;
 	uint64_t events_dropped;	/* for subscribers that are gone */
 	unsigned int nr_watches;
@@ -180,6 +183,8 @@ uint64_t pump_count_lost(struct watch *watch);
 /* To be sent from; by any thread.  The main loop has to be told then. */
 void subscriber_schedule(struct subscriber *subscriber);
 void watches_tell(struct watches *watches);
+/* Main loop: those that have lost all since they were logged. */
+void watches_log_losses(struct watches *watches);
 /* Main loop: the next that was scheduled, NULL: none. */
 struct subscriber *subscriber_next(struct watches *watches);
 

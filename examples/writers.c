@@ -84,7 +84,7 @@ static int on_event(struct wpfile_mon *mon, const struct wpfile_event *event,
 	if (ret && ret != -ENOENT)
 		return ret;
 	if (event->type == WPFILE_EVENT_FAILED)
-		return 0;
+		return event->bytes == WPFILE_TO_END ? -ENOMEM : 0;
 	++*(uint64_t *)data;
 	if (event->type == WPFILE_EVENT_OVERFLOW)
 		printf("some writes were not told: there were too many\n");

@@ -272,6 +272,46 @@ watch_can_refuse() {
 	grep -q " 0x0000000000 4096 write denied pid $pid tid $pid uid 0 " "$dir/out"
 }
 
+cgroups=/sys/fs/cgroup
+
+# What a monitor needs is charged to where its maker was.
+leave_cgroup() {
+	local member
+
+	for member in $(cat "$1/cgroup.procs"); do
+		echo "$member" >"$cgroups/cgroup.procs"
+	done
+}
+
+# Every other page, in case that there is memory left for some.
+write_until_it_ends() {
+	local page
+
+	for ((page = 1; page < 2048; page += 2)); do
+		kill -0 "$job" 2>/dev/null || return 0
+		says write $((page * 4096)) 1 || return
+	done
+	return 1
+}
+
+watch_ends_when_nothing_is_protected_any_more() {
+	local group=$cgroups/ctl-test.$$ ret
+
+	echo +memory >"$cgroups/cgroup.subtree_control" && mkdir "$group" &&
+	echo $$ >"$group/cgroup.procs" || return
+	started watch "${by_fd[@]}"
+	until_true pages sync 2048
+	ret=$?
+	leave_cgroup "$group"
+	[ $ret = 0 ] && echo 0 >"$group/memory.max" && write_until_it_ends &&
+	ended - 1 &&
+	grep -q 'nothing is protected any more' "$dir/err" &&
+	grep -q 'start it again' "$dir/err"
+	ret=$?
+	rmdir "$group"
+	return $ret
+}
+
 # A fifo that is full of empty lines, at descriptor 7.
 make_full_fifo() {
 	rm -f "$dir/fifo"
@@ -401,6 +441,7 @@ release_lifts_what_is_held release_and_unprotect_are_in_the_journal
 release_asks_on_a_terminal_only release_spares_who_holds_up_nobody
 watch_names_who_writes_where watch_looks_at_ranges_alone
 watch_tells_again_of_what_was_protected_again watch_can_refuse
+watch_ends_when_nothing_is_protected_any_more
 a_stdout_that_blocks_holds_up_nobody a_reader_who_has_gone_ends_watch
 who_is_stopped_holds_up_nobody who_is_killed_leaves_nothing_behind
 who_is_not_in_the_domain_passes wrong_use_changes_nothing

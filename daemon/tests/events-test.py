@@ -7,9 +7,9 @@ import signal
 import time
 
 import wire
-from harness import (ALICE, BOB, Daemon, Guest, PAGE, Writer, check, collect, equal, main, memory, monitors_of,
-                     offsets, test, wait_until)
-from wire import DENIED, OVERFLOW, PASSED, SUBSCRIBE_DENY, refused
+from harness import (ALICE, BOB, CGROUPS, Daemon, Guest, PAGE, Writer, cgroup, check, collect, enter, equal, main,
+                     memory, monitors_of, offsets, set_memory_max, test, wait_until)
+from wire import DENIED, FAILED, OVERFLOW, PASSED, SUBSCRIBE_DENY, refused
 
 WATCH = """
 [rule administrators]
@@ -254,6 +254,42 @@ def an_overflow_stands_where_the_events_were_lost():
                 equal(event["offset"] // PAGE, page)
                 page += 1
         equal(page, 2000)
+
+
+@test
+def all_are_told_that_nothing_is_protected_any_more():
+    """What a monitor needs is charged to where its maker was; there is no memory left."""
+    fd = memory(4096)
+    with cgroup() as group, Daemon(WATCH) as daemon:
+        enter(group, daemon.pid)
+        whole, page, again = [daemon.connect() for _ in range(3)]
+        whole.subscribe(fd)
+        page.subscribe(fd, 4095 * PAGE, PAGE)
+        again.subscribe(fd, 4090 * PAGE, PAGE, again=100)
+        enter(CGROUPS, daemon.pid)
+        set_memory_max(group, "0")
+        writer, told = Writer(fd), []
+        for number in range(1, 4000, 2):
+            writer.store(number)
+            told += whole.next_events(0)
+            if any(event["type"] == FAILED for _, event in told):
+                break
+        failures = [event for _, event in told if event["type"] == FAILED]
+        equal([event["bytes"] for event in failures], [wire.TO_END])
+        # Nor is there memory for events of single pages: OVERFLOW.
+        told = [event["type"] for _, event in collect(page, 1000, 2)]
+        equal(set(told) - {OVERFLOW}, {FAILED})
+        daemon.wait_for("has lost what was protected")
+        check("wpfiled_losses_total 0\n" not in whole.metrics(), "it is not counted")
+        set_memory_max(group, "max")
+        wait_until(lambda: is_told(writer, again, 4090))
+        writer.store(4095)
+        equal([event for _, event in page.next_events(1) if event["type"] == wire.STORE], [])
+
+
+def is_told(writer, client, number):
+    writer.store(number)
+    return number in [event["offset"] // PAGE for _, event in client.next_events(0.2) if event["type"] == wire.STORE]
 
 
 @test

@@ -228,6 +228,42 @@ def wait_until(condition, seconds=60):
     raise AssertionError("it does not come to that")
 
 
+# --- memory cgroups ---
+
+CGROUPS = "/sys/fs/cgroup"
+
+
+def put(path, name, text):
+    with open(os.path.join(path, name), "w") as file:
+        file.write(text)
+
+
+def enter(path, pid):
+    put(path, "cgroup.procs", str(pid))
+
+
+def set_memory_max(path, text):
+    put(path, "memory.max", text)
+
+
+@contextlib.contextmanager
+def cgroup():
+    """A new one, whose limit goes before those who were in it."""
+    put(CGROUPS, "cgroup.subtree_control", "+memory")
+    path = tempfile.mkdtemp(prefix="wpfiled-", dir=CGROUPS)
+    try:
+        yield path
+    finally:
+        set_memory_max(path, "max")
+        wait_until(lambda: not open_and_read(path, "cgroup.procs"))
+        os.rmdir(path)
+
+
+def open_and_read(path, name):
+    with open(os.path.join(path, name)) as file:
+        return file.read()
+
+
 # --- processes ---
 
 

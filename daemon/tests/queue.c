@@ -50,6 +50,37 @@ static void what_was_lost_is_told_where_it_was(void **state)
 	queue_destroy(&queue);
 }
 
+/* Which an OVERFLOW would not say. */
+static void a_failure_has_a_place_of_its_own(void **state)
+{
+	const struct wpfile_event failure = {
+		.type = WPFILE_EVENT_FAILED,
+		.bytes = WPFILE_TO_END,
+	};
+	struct wpfile_event events[8];
+	struct queue queue;
+	uint64_t i;
+
+	(void)state;
+	queue_init(&queue, 2);
+	for (i = 0; i < 2; i++) {
+		push(&queue, 0);
+		queue_fail(&queue, &failure);
+		push(&queue, 1);
+		push(&queue, 2);
+		queue_fail(&queue, &failure);
+		assert_int_equal(queue_take(&queue, events, 8), 4);
+		assert_int_equal(events[0].offset, 0);
+		assert_int_equal(events[1].type, WPFILE_EVENT_FAILED);
+		assert_int_equal(events[1].bytes, WPFILE_TO_END);
+		assert_int_equal(events[2].offset, 1);
+		assert_int_equal(events[3].type, WPFILE_EVENT_OVERFLOW);
+	}
+	queue_fail(&queue, &failure);
+	assert_int_equal(queue_dropped(&queue), 2);
+	queue_destroy(&queue);
+}
+
 static void a_queue_that_is_full_can_be_destroyed(void **state)
 {
 	struct queue queue;
@@ -104,6 +135,7 @@ static void nothing_is_lost_between_two_threads(void **state)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(what_was_lost_is_told_where_it_was),
+	cmocka_unit_test(a_failure_has_a_place_of_its_own),
 	cmocka_unit_test(a_queue_that_is_full_can_be_destroyed),
 	cmocka_unit_test(nothing_is_lost_between_two_threads),
 };

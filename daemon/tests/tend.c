@@ -309,27 +309,6 @@ static void each_has_his_own_errno(void **state)
 	tear_down();
 }
 
-/* The kernel has then forgotten what it had of others. */
-static void a_cut_that_is_given_up_is_told_to_all(void **state)
-{
-	struct subscriber *stays;
-
-	(void)state;
-	set_up();
-	stays = subscribed(&clients[0], 0, 1);
-	protect_err = ETIMEDOUT;
-	nr_protect_errs = 1;
-	subscribe(&clients[1], 1, 1);
-	run_until(2);
-	assert_ptr_equal(answers[1].client, &clients[1]);
-	assert_int_equal(answers[1].result, -ETIMEDOUT);
-	assert_int_equal(nr_doomed, 1);
-	assert_true(clients[0].doomed);
-	watch_unsubscribe(stays);
-	run_until(2);
-	tear_down();
-}
-
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(who_leaves_takes_along_what_nobody_else_has),
 	cmocka_unit_test(what_cannot_be_lifted_is_lifted_later),
@@ -337,7 +316,6 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(who_comes_meanwhile_is_seen_to_next),
 	cmocka_unit_test(who_leaves_meanwhile_is_told_nothing),
 	cmocka_unit_test(each_has_his_own_errno),
-	cmocka_unit_test(a_cut_that_is_given_up_is_told_to_all),
 };
 
 SUITE(tend_suite, tests);

@@ -410,9 +410,11 @@ int wpfile_broker_fd(const struct wpfile_broker *broker);
  * Reads events, one message's, of one subscription: @ret_id; otherwise as
  * wpfile_read_events(), with a @timeout_ms as of poll().  What got lost because this
  * subscriber was slow is told by one WPFILE_EVENT_OVERFLOW, whose bytes are how many
- * events; that holds also for what came, unread, during other calls.  Returns bytes; -EAGAIN when the time is over; -EPIPE when the daemon is
- * gone: subscribe anew on another connection, and take it for an overflow.  The
- * buffer holds WPFILE_BROKER_EVENTS bytes at least.
+ * events; that holds also for what came, unread, during other calls.
+ * WPFILE_EVENT_FAILED: nothing of the file is protected any more; subscribe anew,
+ * without again_ms.  Returns bytes; -EAGAIN when the time is over; -EPIPE when the
+ * daemon is gone: subscribe anew on another connection, and take it for an
+ * overflow.  The buffer holds WPFILE_BROKER_EVENTS bytes at least.
  */
 #define WPFILE_BROKER_EVENTS	16384
 ssize_t wpfile_broker_read(struct wpfile_broker *broker, void *buffer, size_t size,

@@ -14,7 +14,7 @@ class Event(NamedTuple):
     type: Union[Type, int]
     outcome: Union[Outcome, int]
     offset: int  #: bytes
-    bytes: int  #: length of the range; for Type.OVERFLOW from wpfiled, events lost
+    bytes: int  #: length of the range; Type.OVERFLOW from wpfiled: events lost; Type.FAILED: 2**64 - 1 if all is lost
     time_ns: int  #: CLOCK_MONOTONIC
     tid: int  #: of the writer; 0: not for the reader to know
     tgid: int
