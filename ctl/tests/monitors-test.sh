@@ -278,9 +278,9 @@ cgroups=/sys/fs/cgroup
 leave_cgroup() {
 	local member
 
-	for member in $(cat "$1/cgroup.procs"); do
+	while read -r member; do
 		echo "$member" >"$cgroups/cgroup.procs"
-	done
+	done < <(cat "$1/cgroup.procs")
 }
 
 # Every other page, in case that there is memory left for some.

@@ -124,9 +124,12 @@ static bool is_lost_alone(struct wpfile_mark *mark, int err)
 	return err == -EIO || mark->mon->mode != WPFILE_CAPTURE;
 }
 
-/* Before the bits are cleared: a reader who finds neither page nor this has none. */
 static void set_failed(struct wpfile_mark *mark, pgoff_t index, u64 bytes, int err)
 {
+	/*
+	 * Before the bits are cleared: a reader who finds neither page nor this has
+	 * none.  Partner: read_page().
+	 */
 	smp_store_mb(mark->failed, true);
 	trace_wpfile_fail(mark->file->inode, index, err);
 	wpfile_note_failure(mark, index, bytes);
