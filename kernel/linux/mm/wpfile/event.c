@@ -64,15 +64,6 @@ void wpfile_note_post(struct wpfile_mon *mon, struct wpfile_note *note)
 		post_locked(mon, note);
 }
 
-/* What is told of a capture once: it stays so. */
-static bool is_told(struct wpfile_mark *mark, u64 bytes)
-{
-	const struct wpfile_event *event = &mark->failure.event;
-
-	return mark->mon->mode == WPFILE_CAPTURE && event->id &&
-	       event->bytes >= bytes;
-}
-
 /*
  * The capture of a page has failed, or all is lost: where, of the first since the
  * last was read, and the most.
@@ -82,8 +73,6 @@ void wpfile_note_failure(struct wpfile_mark *mark, pgoff_t index, u64 bytes)
 	struct wpfile_note *note = &mark->failure;
 
 	guard(spinlock)(&mark->mon->lock);
-	if (is_told(mark, bytes))
-		return;
 	if (!list_empty(&note->list)) {
 		note->event.bytes = max(note->event.bytes, bytes);
 		return;
