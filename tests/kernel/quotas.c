@@ -521,8 +521,8 @@ TEST_F(long_cut, that_is_given_up_is_told_beside_what_was_lost_before)
 		store_through_all(&self->often);
 		ASSERT_EQ(0, file_write(MAX_CUT, "1"));
 		EXPECT_EQ(-ETIMEDOUT, wp_protect(monitor, 0, WPFILE_TO_END));
-		EXPECT_STREQ("FAILED PASSED 2+all", event_seen(monitor));
 		EXPECT_STREQ("STORE PASSED 2+1", event_seen(monitor));
+		EXPECT_STREQ("FAILED PASSED 2+all", event_seen(monitor));
 		EXPECT_EQ(0, events_drain(monitor));
 	}
 	close(monitor);

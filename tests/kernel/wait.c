@@ -188,9 +188,10 @@ static void copy_before_write(struct handler *handler,
 
 static void note(struct pages *pages, const struct wpfile_event *event)
 {
-	size_t page = event->offset / PAGE, end;
+	size_t page = event->offset / PAGE, end = MAX_PAGES;
 
-	end = (event->offset + event->bytes + PAGE - 1) / PAGE;
+	if (event->bytes != WPFILE_TO_END)
+		end = (event->offset + event->bytes + PAGE - 1) / PAGE;
 	for (; page < end && page < MAX_PAGES; page++)
 		pages->has[page] = 1;
 }

@@ -495,8 +495,9 @@ struct wpfile_resolve {
  * @id: of the event, for WPFILE_IOC_RESOLVE; never 0, never used again
  * @offset: bytes, the page where it happened (FAILED: where first; OVERFLOW: 0)
  * @bytes: length of the range.  FAILED: of that page the content is lost, and maybe
- *	of others; or WPFILE_TO_END: nothing of the file is protected any more, until
- *	the next PROTECT, and of what was the content is lost
+ *	of others; or WPFILE_TO_END: nothing of the file is protected any more
+ *	(WPFILE_SYNC, WPFILE_DENY: until the next PROTECT), and of what was the content
+ *	is lost
  * @time_ns: CLOCK_MONOTONIC
  * @tgid: as @tid
  * @uid: of the writer, as @tid, in the user namespace of the reader

@@ -124,22 +124,23 @@ static bool is_lost_alone(struct wpfile_mark *mark, int err)
 	return err == -EIO || mark->mon->mode != WPFILE_CAPTURE;
 }
 
-static void set_failed(struct wpfile_mark *mark, pgoff_t index, u64 bytes, int err)
+/*
+ * Before the bits are cleared: a reader who finds neither page nor this has none.
+ * The event is posted behind that: who protects anew for it is to lose nothing more.
+ */
+static void set_failed(struct wpfile_mark *mark)
 {
-	/*
-	 * Before the bits are cleared: a reader who finds neither page nor this has
-	 * none.  Partner: read_page().
-	 */
+	/* Partner: read_page(). */
 	smp_store_mb(mark->failed, true);
-	trace_wpfile_fail(mark->file->inode, index, err);
-	wpfile_note_failure(mark, index, bytes);
 }
 
 /* Nothing is known any more, of any page.  Does not sleep. */
 void wpfile_lose(struct wpfile_mark *mark, pgoff_t index, int err)
 {
-	set_failed(mark, index, WPFILE_TO_END, err);
+	set_failed(mark);
 	wpfile_pageset_lose(&mark->pages);
+	trace_wpfile_fail(mark->file->inode, index, err);
+	wpfile_note_failure(mark, index, WPFILE_TO_END);
 	wpfile_holds_release(mark, 0, WPFILE_LAST_PAGE);
 }
 
@@ -157,8 +158,10 @@ void wpfile_fail(struct wpfile_mark *mark, pgoff_t index, int err)
 		wpfile_lose(mark, index, err);
 		return;
 	}
-	set_failed(mark, index, PAGE_SIZE, err);
+	set_failed(mark);
 	wpfile_pageset_clear_page(&mark->pages, index);
+	trace_wpfile_fail(mark->file->inode, index, err);
+	wpfile_note_failure(mark, index, PAGE_SIZE);
 	wpfile_holds_release(mark, index, index);
 }
 

@@ -66,18 +66,18 @@ void wpfile_note_post(struct wpfile_mon *mon, struct wpfile_note *note)
 
 /*
  * The capture of a page has failed, or all is lost: where, of the first since the
- * last was read, and the most.
+ * last was read.  The worst is told, where it happened among the others.
  */
 void wpfile_note_failure(struct wpfile_mark *mark, pgoff_t index, u64 bytes)
 {
 	struct wpfile_note *note = &mark->failure;
 
 	guard(spinlock)(&mark->mon->lock);
-	if (!list_empty(&note->list)) {
-		note->event.bytes = max(note->event.bytes, bytes);
+	if (list_empty(&note->list))
+		note->event.offset = (u64)index << PAGE_SHIFT;
+	else if (note->event.bytes >= bytes)
 		return;
-	}
-	note->event.offset = (u64)index << PAGE_SHIFT;
+	list_del_init(&note->list);
 	note->event.bytes = bytes;
 	post_locked(mark->mon, note);
 }

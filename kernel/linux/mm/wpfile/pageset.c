@@ -27,7 +27,8 @@
  * its own entries, after which setting and clearing it replace entries one for
  * one and cannot fail.  Gates, which must not fail, fall back to @lost: from
  * then on every page counts as unprotected.  TRACK so reports too much, CAPTURE
- * has FAILED; neither says of a written page that it was not.
+ * has FAILED, SYNC and DENY tell so by that event; none says of a written page
+ * that it was not.
  */
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>

@@ -203,7 +203,7 @@ struct wpfile_mark {
 	loff_t size;
 	/** @captured: pages in @shadow. */
 	atomic_long_t captured;
-	/** @failed: content was lost; set once. */
+	/** @failed: content was lost; stays so. */
 	bool failed;
 	/** @failure: the event of that. */
 	struct wpfile_note failure;
