@@ -93,6 +93,25 @@ static void allow_long_cuts(void)
 		ksft_exit_fail_msg("vm.wpfile.max_cut_ms: %m\n");
 }
 
+/*
+ * In Linux 6.12 the timer of a CPU's fair server may be started again while its function
+ * waits for the lock of the run queue, which then warns (dl_server_stop(),
+ * dl_server_timer(), hrtimer_forward()).  No task here needs that server.
+ */
+static void stop_fair_servers(void)
+{
+	char path[80];
+	long cpu;
+
+	for (cpu = 0; cpu < sysconf(_SC_NPROCESSORS_ONLN); cpu++) {
+		snprintf(path, sizeof(path),
+			 "/sys/kernel/debug/sched/fair_server/cpu%ld/runtime",
+			 cpu);
+		if (file_write(path, "0") && access(path, F_OK) == 0)
+			ksft_exit_fail_msg("%s: %m\n", path);
+	}
+}
+
 /* --- the children --- */
 
 static void handle(int signal)
@@ -375,6 +394,7 @@ int main(int argc, char **argv)
 	if (cgroup_make(cgroup, sizeof(cgroup), -1, -1) || cgroup_enter(cgroup))
 		ksft_exit_fail_msg("no memory cgroup\n");
 	allow_long_cuts();
+	stop_fair_servers();
 	if (control->exits_only)
 		report_exits();
 	note_beginning();
