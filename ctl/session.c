@@ -83,12 +83,22 @@ bool session_tell(struct session *session, const struct wpfile_event *event,
 	return session->enough;
 }
 
-/* The content of single pages is of no interest. */
+/* Silence would be taken for peace.  The content of single pages is of no interest. */
 void session_note_failure(struct session *session,
 			  const struct wpfile_event *event)
 {
-	if (event->bytes == WPFILE_TO_END)
-		session->lost = true;
+	if (event->bytes != WPFILE_TO_END || session->lost)
+		return;
+	if (session->args->again_ns) {
+		fprintf(stderr, "%s: nothing is protected until it is again: what is written meanwhile is missing\n",
+			session->name);
+		return;
+	}
+	session->lost = true;
+	fail_hint(CTL_FAILED, session->args->daemon ?
+		  "start it again; the log of wpfiled may say more" :
+		  "start it again, with more memory (memory.max)",
+		  "%s: nothing is protected any more", session->name);
 }
 
 /* How many it dropped, the monitor tells in fdinfo. */
@@ -124,7 +134,8 @@ static int on_event(struct wpfile_mon *mon, const struct wpfile_event *event,
 	session_name(session, event, command);
 	if (event->outcome == WPFILE_WAITING)
 		ret = wpfile_resolve(mon, event->id, WPFILE_ALLOW);
-	if (ret && ret != -ENOENT)
+	/* Without memory he passes when his time is over. */
+	if (ret && ret != -ENOENT && ret != -ENOMEM)
 		return ret;
 	return session_tell(session, event, !ret, command) ? -ECANCELED : 0;
 }
@@ -216,16 +227,6 @@ static int suspend(struct session *session)
 	return session_protect(session);
 }
 
-/* Silence would be taken for peace. */
-static int check_lost(const struct session *session)
-{
-	if (!session->lost)
-		return CTL_OK;
-	return fail_hint(CTL_FAILED, "start it again, with more memory (memory.max)",
-			 "%s: nothing is protected any more: the kernel found no memory to note what is",
-			 session->name);
-}
-
 /* Waits for something to happen, and deals with events and signals. */
 int session_next(struct session *session)
 {
@@ -238,9 +239,7 @@ int session_next(struct session *session)
 		ret = suspend(session);
 	else
 		session->signal = number;
-	if (!ret)
-		ret = session->read(session);
-	return ret ? ret : check_lost(session);
+	return ret ? ret : session->read(session);
 }
 
 bool session_ended(const struct session *session)

@@ -83,7 +83,7 @@ struct session {
 	uint64_t start_ns;
 	bool warned;
 	bool enough;		/* --count is reached */
-	bool lost;		/* nothing is protected any more */
+	bool lost;		/* nothing is protected any more, nor will be */
 };
 
 /*

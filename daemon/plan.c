@@ -27,14 +27,14 @@ static struct tending *tending_new(struct watch *watch)
 	size_t room = (4 * nr + 1) * sizeof(struct span);
 	struct tending *tending;
 
-	tending = calloc(1, sizeof(*tending) + room + nr * sizeof(int));
+	tending = calloc(1, sizeof(*tending) + room + nr * sizeof(struct result));
 	if (!tending)
 		return NULL;
 	tending->watch = watch;
 	tending->again.spans = tending->room;
 	tending->fresh.spans = tending->room + nr;
 	tending->lift.spans = tending->room + 2 * nr;
-	tending->errs = (int *)(tending->room + 4 * nr + 1);
+	tending->results = (struct result *)(tending->room + 4 * nr + 1);
 	return tending;
 }
 

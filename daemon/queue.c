@@ -61,6 +61,7 @@ bool queue_push(struct queue *queue, const struct wpfile_event *event)
 
 void queue_fail(struct queue *queue, const struct wpfile_event *event)
 {
+	uatomic_set(&queue->failed_ns, event->time_ns);
 	/* It was 0: the main loop has done with it.  Partner: failure_of(). */
 	if (uatomic_xchg(&queue->failed, 1))
 		return;
@@ -92,24 +93,26 @@ static struct wpfile_event overflow_of(struct queue *queue)
 
 static struct wpfile_event failure_of(struct queue *queue)
 {
-	const struct wpfile_event event = queue->failure.event;
+	struct wpfile_event event = queue->failure.event;
 
 	uatomic_xchg(&queue->failed, 0);
+	event.time_ns = uatomic_read(&queue->failed_ns);
 	return event;
 }
 
 static bool take_event(struct queue *queue, struct wpfile_event *ret_event)
 {
-	struct queue_node *node = take_node(queue);
+	struct queue_node *node;
 
+	while ((node = take_node(queue)) == &queue->failure) {
+		*ret_event = failure_of(queue);
+		if (ret_event->time_ns >= queue->since_ns)
+			return true;
+	}
 	if (!node)
 		return false;
 	if (node == &queue->overflow) {
 		*ret_event = overflow_of(queue);
-		return true;
-	}
-	if (node == &queue->failure) {
-		*ret_event = failure_of(queue);
 		return true;
 	}
 	*ret_event = node->event;

@@ -37,6 +37,8 @@ struct queue {
 	unsigned long lost;		/* atomic: since the OVERFLOW was taken */
 	struct queue_node overflow;	/* in the queue if lost > 0 */
 	unsigned long failed;		/* atomic */
+	uint64_t failed_ns;		/* atomic: when last */
+	uint64_t since_ns;		/* FAILED of before is not told; of the main loop */
 	struct queue_node failure;	/* in the queue if failed */
 	uint64_t dropped;		/* that were told of; of the main loop */
 };

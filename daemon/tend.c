@@ -15,6 +15,7 @@
 #include "watch.h"
 
 #define RETRY_USEC	500000ULL
+#define NSEC_PER_SEC	1000000000ULL
 #define BATCH		256	/* ranges of a call: it holds up writers once */
 
 /* --- the chore --- */
@@ -58,6 +59,14 @@ static void run_job(struct tending *tending, struct job *job,
 	}
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
+}
+
 static void run_tending(struct chore *chore)
 {
 	struct tending *tending = caa_container_of(chore, struct tending, chore);
@@ -68,17 +77,25 @@ static void run_tending(struct chore *chore)
 	run_job(tending, &tending->again, protect);
 	for (i = 0; i < tending->fresh.nr; i++) {
 		range = span_range(tending->fresh.spans[i]);
-		tending->errs[i] = protect(tending->watch->monitor, &range, 1);
+		tending->results[i].time_ns = now_ns();
+		tending->results[i].err = protect(tending->watch->monitor, &range,
+						  1);
 	}
 }
 
 /* --- what came of it --- */
 
-static void log_loss(const struct watch *watch)
+/* It may be lost at each write, again and again: not more than once a second. */
+static void log_loss(struct watch *watch)
 {
+	uint64_t now = now_ns();
+
+	if (watch->logged_ns && now - watch->logged_ns < NSEC_PER_SEC)
+		return;
+	watch->logged_ns = now;
 	log_say(LOG_ERR, "watch %lu has lost what was protected of file=%u:%u:%lu: "
-		"those who have subscribed are told", watch->id,
-		major(watch->dev), minor(watch->dev), watch->ino);
+		"%u who have subscribed are told", watch->id,
+		major(watch->dev), minor(watch->dev), watch->ino, watch->nr);
 }
 
 void watches_log_losses(struct watches *watches)
@@ -101,21 +118,22 @@ static void end_fresh(struct tending *tending)
 	struct watch *watch = tending->watch;
 	struct subscriber *subscriber, *next;
 	struct client *client;
-	int err;
+	struct result result;
 
 	cds_list_for_each_entry_safe(subscriber, next, &watch->subscribers,
 				     siblings) {
 		if (!subscriber->tended)
 			continue;
 		client = subscriber->client;
-		err = tending->errs[subscriber->place];
+		result = tending->results[subscriber->place];
 		subscriber->tended = false;
 		subscriber->fresh = false;
-		if (err)
+		subscriber->queue.since_ns = result.time_ns;
+		if (result.err)
 			subscriber_drop(subscriber);
 		else
 			subscriber_schedule(subscriber);
-		client_finish(client, err);
+		client_finish(client, result.err);
 	}
 	watches_tell(watch->watches);
 }

@@ -23,6 +23,11 @@ struct job {
 	int err;
 };
 
+struct result {
+	int err;
+	uint64_t time_ns;	/* before it was protected */
+};
+
 struct tending {
 	struct chore chore;
 	struct watch *watch;
@@ -30,7 +35,7 @@ struct tending {
 	struct job lift;
 	struct job again;
 	struct job fresh;
-	int *errs;	/* of each that is fresh */
+	struct result *results;	/* of each that is fresh */
 	struct span room[];
 };
 

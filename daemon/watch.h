@@ -63,7 +63,8 @@ struct watch {
 	bool has_left;
 	bool again_due;
 	unsigned int written;		/* atomic: since it was last protected */
-	unsigned int lost;		/* atomic: all that was, since it was logged */
+	unsigned int lost;		/* atomic: all that was, since the log was told */
+	uint64_t logged_ns;		/* when that was logged */
 	uint64_t overflows;		/* of the monitor, told already; of the pump */
 	uint64_t dropped;		/* for subscribers that are gone */
 	sd_event_source *again;		/* protects again; NULL: never */

@@ -283,33 +283,60 @@ leave_cgroup() {
 	done < <(cat "$1/cgroup.procs")
 }
 
-# Every other page, in case that there is memory left for some.
-write_until_it_ends() {
-	local page
+has_monitor() {
+	"$ctl" stat --path "$1" | grep -Eqx '(sync|deny)-monitors 1'
+}
 
-	for ((page = 1; page < 2048; page += 2)); do
-		kill -0 "$job" 2>/dev/null || return 0
-		says write $((page * 4096)) 1 || return
-	done
-	return 1
+# Far apart, so that each needs memory for itself.
+write_to_many_places() {
+	python3 -c 'import os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+for place in range(1, 1000):
+    os.pwrite(fd, b"x", place << 21)' "$1"
+}
+
+# starved VERB OPTION...: in the background, as $job, on a file of his own, until there is no memory for what root writes there.
+starved() {
+	local group=$cgroups/ctl-test.$$ file=/dev/shm/ctl-test.$$
+
+	echo +memory >"$cgroups/cgroup.subtree_control" && mkdir "$group" &&
+	truncate -s 2G "$file" && chown 65534 "$file" && chmod 600 "$file" || return
+	(
+		echo "$BASHPID" >"$group/cgroup.procs"
+		exec setpriv --reuid=65534 --regid=65534 --clear-groups \
+			"$ctl" "$1" --path "$file" "${@:2}"
+	) >"$dir/out" 2>"$dir/err" &
+	job=$!
+	helpers+=("$job")
+	until_true has_monitor "$file"
+	local ret=$?
+
+	leave_cgroup "$group"
+	echo 0 >"$group/memory.max"
+	rmdir "$group"
+	[ $ret = 0 ] && write_to_many_places "$file"
+	ret=$?
+	rm "$file"
+	return $ret
 }
 
 watch_ends_when_nothing_is_protected_any_more() {
-	local group=$cgroups/ctl-test.$$ ret
-
-	echo +memory >"$cgroups/cgroup.subtree_control" && mkdir "$group" &&
-	echo $$ >"$group/cgroup.procs" || return
-	started watch "${by_fd[@]}"
-	until_true pages sync 2048
-	ret=$?
-	leave_cgroup "$group"
-	[ $ret = 0 ] && echo 0 >"$group/memory.max" && write_until_it_ends &&
-	ended - 1 &&
+	starved watch && ended - 1 &&
 	grep -q 'nothing is protected any more' "$dir/err" &&
 	grep -q 'start it again' "$dir/err"
-	ret=$?
-	rmdir "$group"
-	return $ret
+}
+
+watch_goes_on_if_it_is_protected_again() {
+	starved watch --again 1h &&
+	until_true grep -q 'nothing is protected until it is again' "$dir/err" &&
+	ended INT 0
+}
+
+protect_waits_for_its_command_when_nothing_is_protected_any_more() {
+	chmod 755 "$dir" && rm -f "$dir/fifo" && mkfifo -m 666 "$dir/fifo" &&
+	starved protect -- cat "$dir/fifo" &&
+	until_true grep -q 'nothing is protected any more' "$dir/err" &&
+	sleep 0.5 && kill -0 "$job" && : >"$dir/fifo" && ended - 1
 }
 
 # A fifo that is full of empty lines, at descriptor 7.
@@ -371,16 +398,18 @@ who_is_not_in_the_domain_passes() {
 	head -c 65536 /dev/zero >"$file" && chown 65534 "$file" &&
 	chmod 600 "$file" || return
 	setpriv --reuid=65534 --regid=65534 --clear-groups \
-		"$ctl" watch --deny --json --path "$file" >"$dir/out" 2>"$dir/err" &
+		"$ctl" watch --deny --json --limit 4k --path "$file" >"$dir/out" 2>"$dir/err" &
 	job=$!
 	helpers+=("$job")
 	until_true denied_by_path "$file"
 	dd if=/dev/zero of="$file" bs=1 count=1 seek=4096 conv=notrunc
 	local ret=$?
 
-	until_true lines 1
+	# That what they had is lost is no matter.
+	dd if=/dev/zero of="$file" bs=4096 count=2 seek=2 conv=notrunc
+	until_true lines 3
 	ended INT 0 && [ $ret = 0 ] && rm "$file" &&
-	is_json "$dir/out" '.outcome == "passed" and .offset == 4096 and
+	is_json <(head -n 1 "$dir/out") '.outcome == "passed" and .offset == 4096 and
 		.pid == null and .tid == null and .uid == null and .command == null'
 }
 
@@ -442,6 +471,8 @@ release_asks_on_a_terminal_only release_spares_who_holds_up_nobody
 watch_names_who_writes_where watch_looks_at_ranges_alone
 watch_tells_again_of_what_was_protected_again watch_can_refuse
 watch_ends_when_nothing_is_protected_any_more
+watch_goes_on_if_it_is_protected_again
+protect_waits_for_its_command_when_nothing_is_protected_any_more
 a_stdout_that_blocks_holds_up_nobody a_reader_who_has_gone_ends_watch
 who_is_stopped_holds_up_nobody who_is_killed_leaves_nothing_behind
 who_is_not_in_the_domain_passes wrong_use_changes_nothing

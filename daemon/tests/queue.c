@@ -81,6 +81,29 @@ static void a_failure_has_a_place_of_its_own(void **state)
 	queue_destroy(&queue);
 }
 
+/* Of what was lost before somebody came he is not told, but if it was lost again. */
+static void a_failure_of_before_is_nobodys(void **state)
+{
+	struct wpfile_event failure = { .type = WPFILE_EVENT_FAILED }, events[8];
+	struct queue queue;
+
+	(void)state;
+	queue_init(&queue, 2);
+	queue.since_ns = 5;
+	failure.time_ns = 4;
+	queue_fail(&queue, &failure);
+	push(&queue, 7);
+	assert_int_equal(queue_take(&queue, events, 8), 1);
+	assert_int_equal(events[0].offset, 7);
+	queue_fail(&queue, &failure);
+	failure.time_ns = 6;
+	queue_fail(&queue, &failure);
+	assert_int_equal(queue_take(&queue, events, 8), 1);
+	assert_int_equal(events[0].type, WPFILE_EVENT_FAILED);
+	assert_int_equal(events[0].time_ns, 6);
+	queue_destroy(&queue);
+}
+
 static void a_queue_that_is_full_can_be_destroyed(void **state)
 {
 	struct queue queue;
@@ -136,6 +159,7 @@ static void nothing_is_lost_between_two_threads(void **state)
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(what_was_lost_is_told_where_it_was),
 	cmocka_unit_test(a_failure_has_a_place_of_its_own),
+	cmocka_unit_test(a_failure_of_before_is_nobodys),
 	cmocka_unit_test(a_queue_that_is_full_can_be_destroyed),
 	cmocka_unit_test(nothing_is_lost_between_two_threads),
 };

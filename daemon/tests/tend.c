@@ -28,6 +28,7 @@ static struct call calls[MAX];
 static unsigned int nr_calls;
 static int lift_err, protect_err;	/* of so many to come */
 static unsigned int nr_lift_errs, nr_protect_errs;
+static uint64_t failed_ns;	/* when it failed last */
 
 int __real_ioctl(int fd, unsigned long command, ...);
 int __wrap_ioctl(int fd, unsigned long command, ...);
@@ -36,6 +37,14 @@ static int set_errno(int err)
 {
 	errno = err;
 	return -1;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ULL + now.tv_nsec;
 }
 
 static int change(bool protects, uint64_t address, unsigned int nr)
@@ -47,6 +56,7 @@ static int change(bool protects, uint64_t address, unsigned int nr)
 	pthread_mutex_unlock(&inode_lock);
 	if (*nr_errs) {
 		--*nr_errs;
+		failed_ns = now_ns();
 		return set_errno(protects ? protect_err : lift_err);
 	}
 	for (i = 0; i < nr && nr_calls < MAX; i++)
@@ -309,6 +319,27 @@ static void each_has_his_own_errno(void **state)
 	tear_down();
 }
 
+/* Who is protected last has lost nothing by a cut that was given up before. */
+static void what_was_lost_before_is_not_his(void **state)
+{
+	struct subscriber *first, *last;
+
+	(void)state;
+	set_up();
+	first = subscribed(&clients[0], 0, 1);
+	protect_err = ETIMEDOUT;
+	nr_protect_errs = 1;
+	subscribe(&clients[1], 1, 1);
+	last = subscribe(&clients[2], 2, 1);
+	run_until(3);
+	assert_int_equal(answers[1].result, -ETIMEDOUT);
+	assert_int_equal(answers[2].result, 0);
+	assert_in_range(failed_ns, first->queue.since_ns, last->queue.since_ns);
+	watch_unsubscribe(first);
+	watch_unsubscribe(last);
+	tear_down();
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(who_leaves_takes_along_what_nobody_else_has),
 	cmocka_unit_test(what_cannot_be_lifted_is_lifted_later),
@@ -316,6 +347,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(who_comes_meanwhile_is_seen_to_next),
 	cmocka_unit_test(who_leaves_meanwhile_is_told_nothing),
 	cmocka_unit_test(each_has_his_own_errno),
+	cmocka_unit_test(what_was_lost_before_is_not_his),
 };
 
 SUITE(tend_suite, tests);

@@ -411,8 +411,8 @@ int wpfile_broker_fd(const struct wpfile_broker *broker);
  * wpfile_read_events(), with a @timeout_ms as of poll().  What got lost because this
  * subscriber was slow is told by one WPFILE_EVENT_OVERFLOW, whose bytes are how many
  * events; that holds also for what came, unread, during other calls.
- * WPFILE_EVENT_FAILED: nothing of the file is protected any more; subscribe anew,
- * without again_ms.  Returns bytes; -EAGAIN when the time is over; -EPIPE when the
+ * WPFILE_EVENT_FAILED: nothing of the file is protected any more; with again_ms it
+ * will be, otherwise subscribe anew, and end this subscription.  Returns bytes; -EAGAIN when the time is over; -EPIPE when the
  * daemon is gone: subscribe anew on another connection, and take it for an
  * overflow.  The buffer holds WPFILE_BROKER_EVENTS bytes at least.
  */

@@ -66,18 +66,6 @@ static int append(struct wpfile_kept *kept, uint64_t id, const void *events,
 	return 0;
 }
 
-/* How many events are not told, if these are not. */
-static uint64_t count_events(const void *events, size_t size)
-{
-	const struct wpfile_event *event;
-	uint64_t nr = 0;
-	size_t pos = 0;
-
-	while (wpfile_event_next(events, size, &pos, &event) > 0)
-		nr += event->type == WPFILE_EVENT_OVERFLOW ? event->bytes : 1;
-	return nr;
-}
-
 static uint64_t now(void)
 {
 	struct timespec time;
@@ -116,12 +104,40 @@ static int add_overflow(struct wpfile_kept *kept, uint64_t id, uint64_t nr)
 	return append(kept, id, &overflow, sizeof(overflow), true);
 }
 
+static int add_failure(struct wpfile_kept *kept, uint64_t id,
+		       const struct wpfile_event *event)
+{
+	if (kept->nr >= 2 * KEPT_MAX)
+		return -ENOBUFS;
+	return append(kept, id, event, sizeof(*event), false);
+}
+
+/* Of events for which there is no room. */
+static int add_count(struct wpfile_kept *kept, uint64_t id, const void *events,
+		     size_t size)
+{
+	const struct wpfile_event *event, *failure = NULL;
+	uint64_t nr = 0;
+	size_t pos = 0;
+	int ret = 0;
+
+	while (wpfile_event_next(events, size, &pos, &event) > 0)
+		if (event->type == WPFILE_EVENT_FAILED)
+			failure = event;
+		else
+			nr += event->type == WPFILE_EVENT_OVERFLOW ?
+				      event->bytes : 1;
+	if (nr)
+		ret = add_overflow(kept, id, nr);
+	return ret || !failure ? ret : add_failure(kept, id, failure);
+}
+
 int wpfile_kept_add(struct wpfile_kept *kept, uint64_t id, const void *events,
 		    size_t size)
 {
 	if (kept->nr < KEPT_MAX)
 		return append(kept, id, events, size, false);
-	return add_overflow(kept, id, count_events(events, size));
+	return add_count(kept, id, events, size);
 }
 
 size_t wpfile_kept_take(struct wpfile_kept *kept, void *buffer, uint64_t *ret_id)

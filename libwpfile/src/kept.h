@@ -9,7 +9,8 @@
 
 /*
  * Messages of events that nobody has read yet, in the order in which they came.  Not
- * more than KEPT_MAX: what comes then is told by an overflow, one a subscription.
+ * more than KEPT_MAX: what comes then is told by an overflow, one a subscription; but
+ * for FAILED, which an overflow does not tell.
  */
 #define KEPT_MAX 256
 
@@ -26,7 +27,7 @@ void wpfile_kept_clear(struct wpfile_kept *kept);
 
 /*
  * Adds @size bytes of events of subscription @id.  -ENOMEM; -ENOBUFS if there are too
- * many subscriptions even for that.
+ * many subscriptions, or failures, even for that.
  */
 int wpfile_kept_add(struct wpfile_kept *kept, uint64_t id, const void *events,
 		    size_t size);

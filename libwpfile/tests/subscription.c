@@ -196,6 +196,29 @@ static void what_is_not_read_is_told_by_an_overflow(void **state)
 	assert_false(is_ready(*state));
 }
 
+/* Silence behind it would be taken for peace. */
+static void a_failure_is_kept_beside_an_overflow(void **state)
+{
+	uint32_t serial;
+	uint64_t id;
+
+	serial = send_while_asking(1, KEPT_MAX + 1, 2);
+	daemon_events(1, 0, 1, WPFILE_EVENT_FAILED);
+	serial = send_while_asking(1, 1, serial);
+	query(serial);
+	while (read_events(*state, &id) == 2)
+		;
+	assert_int_equal(events[0].type, WPFILE_EVENT_OVERFLOW);
+	assert_int_equal(events[0].bytes, 2);
+	assert_int_equal(read_events(*state, &id), 1);
+	assert_int_equal(id, 1);
+	assert_int_equal(events[0].type, WPFILE_EVENT_FAILED);
+	assert_int_equal(read_events(*state, &id), 1);
+	assert_int_equal(events[0].type, WPFILE_EVENT_OVERFLOW);
+	assert_int_equal(events[0].bytes, 2);
+	assert_false(is_ready(*state));
+}
+
 /* Events of 64 bytes; an overflow stands where it happened. */
 static void after_an_overflow_events_are_kept_again(void **state)
 {
@@ -333,6 +356,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(kept_events_outlive_the_daemon),
 	TEST(a_question_too_late_does_not_hide_events),
 	TEST(what_is_not_read_is_told_by_an_overflow),
+	TEST(a_failure_is_kept_beside_an_overflow),
 	TEST(after_an_overflow_events_are_kept_again),
 	cmocka_unit_test(the_list_of_overflows_is_bounded),
 	TEST(what_nobody_asked_for_ends_it),
