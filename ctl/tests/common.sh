@@ -104,6 +104,35 @@ until_true() {
 	return 1
 }
 
+# --- memory cgroups ---
+
+cgroups=/sys/fs/cgroup
+
+make_cgroup() {
+	echo +memory >"$cgroups/cgroup.subtree_control" && mkdir "$1"
+}
+
+# What a monitor needs is charged to where its maker was.
+leave_cgroup() {
+	local member
+
+	while read -r member; do
+		echo "$member" >"$cgroups/cgroup.procs"
+	done < <(cat "$1/cgroup.procs")
+}
+
+has_monitor() {
+	"$ctl" stat --path "$1" | grep -Eqx '(sync|deny)-monitors 1'
+}
+
+# Far apart, so that each needs memory for itself.
+write_to_many_places() {
+	python3 -c 'import os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+for place in range(1, 1000):
+    os.pwrite(fd, b"x", place << 21)' "$1"
+}
+
 # run_all TEST...
 run_all() {
 	local test

@@ -16,6 +16,7 @@ start_daemon() {
 		'track capture snapshot sync deny watch' >"$dir/conf"
 	"$daemon" --config "$dir/conf" --socket "$socket" 2>"$dir/daemon" &
 	helpers+=("$!")
+	daemon_pid=$!
 	# Or bash tells of its death on the stderr of another command.
 	disown "$!"
 	until_true "$ctl" check "${through[@]}" >"$dir/check" 2>&1
@@ -93,6 +94,27 @@ watch_by_subscription_can_refuse() {
 	is_json "$dir/out" '.outcome == "denied" and .offset == 0'
 }
 
+watch_ends_when_the_daemon_has_lost_all() {
+	local group=$cgroups/ctl-test.$$ ret
+
+	make_cgroup "$group" && truncate -s 2G "$other" &&
+	echo "$daemon_pid" >"$group/cgroup.procs" || return
+	"$ctl" watch "${through[@]}" --path "$other" >"$dir/out" 2>"$dir/err" &
+	job=$!
+	helpers+=("$job")
+	until_true has_monitor "$other"
+	ret=$?
+	leave_cgroup "$group"
+	[ $ret = 0 ] && echo 0 >"$group/memory.max" && write_to_many_places "$other" &&
+	until_true grep -q 'nothing is protected any more' "$dir/err" &&
+	ended - 1 && grep -q 'the log of wpfiled' "$dir/err" &&
+	grep -q 'has lost what was protected' "$dir/daemon"
+	ret=$?
+	rmdir "$group"
+	rm "$other"
+	return $ret
+}
+
 protect_works_through_the_daemon() {
 	status 0 "$ctl" protect "${through[@]}" "${by_fd[@]}" -- sh -c \
 		"! echo x | dd conv=notrunc of=/proc/$pid/fd/$fd" &&
@@ -149,6 +171,7 @@ watch_says_that_the_daemon_has_gone() {
 tests=(the_daemon_answers snapshot_through_the_daemon_equals_the_memory
 stat_and_track_work_through_the_daemon
 watch_by_subscription_tells_who_writes_where watch_by_subscription_can_refuse
+watch_ends_when_the_daemon_has_lost_all
 protect_works_through_the_daemon release_by_id_ends_a_subscription
 a_time_too_long_for_the_daemon_is_refused
 the_metrics_of_the_daemon_are_openmetrics what_policy_refuses_is_4

@@ -272,34 +272,11 @@ watch_can_refuse() {
 	grep -q " 0x0000000000 4096 write denied pid $pid tid $pid uid 0 " "$dir/out"
 }
 
-cgroups=/sys/fs/cgroup
-
-# What a monitor needs is charged to where its maker was.
-leave_cgroup() {
-	local member
-
-	while read -r member; do
-		echo "$member" >"$cgroups/cgroup.procs"
-	done < <(cat "$1/cgroup.procs")
-}
-
-has_monitor() {
-	"$ctl" stat --path "$1" | grep -Eqx '(sync|deny)-monitors 1'
-}
-
-# Far apart, so that each needs memory for itself.
-write_to_many_places() {
-	python3 -c 'import os, sys
-fd = os.open(sys.argv[1], os.O_RDWR)
-for place in range(1, 1000):
-    os.pwrite(fd, b"x", place << 21)' "$1"
-}
-
 # starved VERB OPTION...: in the background, as $job, on a file of his own, until there is no memory for what root writes there.
 starved() {
 	local group=$cgroups/ctl-test.$$ file=/dev/shm/ctl-test.$$
 
-	echo +memory >"$cgroups/cgroup.subtree_control" && mkdir "$group" &&
+	make_cgroup "$group" &&
 	truncate -s 2G "$file" && chown 65534 "$file" && chmod 600 "$file" || return
 	(
 		echo "$BASHPID" >"$group/cgroup.procs"
@@ -312,8 +289,7 @@ starved() {
 	local ret=$?
 
 	leave_cgroup "$group"
-	echo 0 >"$group/memory.max"
-	[ $ret = 0 ] && write_to_many_places "$file"
+	[ $ret = 0 ] && echo 0 >"$group/memory.max" && write_to_many_places "$file"
 	ret=$?
 	rmdir "$group"
 	rm "$file"
