@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <stdlib.h>
-#include <time.h>
 #include <urcu/uatomic.h>
 
+#include "clock.h"
 #include "queue.h"
 
 void queue_init(struct queue *queue, unsigned long limit)
@@ -67,14 +67,6 @@ void queue_fail(struct queue *queue, const struct wpfile_event *event)
 		return;
 	queue->failure.event = *event;
 	put_node(queue, &queue->failure);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
 }
 
 static struct wpfile_event overflow_of(struct queue *queue)

@@ -1,18 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* SIGHUP. */
 #include <systemd/sd-daemon.h>
-#include <time.h>
 
+#include "clock.h"
 #include "daemon.h"
 #include "log.h"
-
-static unsigned long now_usec(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000UL + now.tv_nsec / 1000;
-}
 
 /* What was granted stays: the new policy is for what is asked from here on. */
 void reload_policy(struct daemon *daemon)
@@ -20,7 +12,8 @@ void reload_policy(struct daemon *daemon)
 	struct complaint complaint;
 	struct policy *policy;
 
-	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lu", now_usec());
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+		   now_ns() / NSEC_PER_USEC);
 	if (policy_load(daemon->config, &policy, &complaint)) {
 		daemon->metrics.reloads_failed++;
 		log_say(LOG_ERR, "the policy stays as it was: %s",

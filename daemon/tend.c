@@ -5,17 +5,16 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 #include <unistd.h>
 #include <urcu/uatomic.h>
 
 #include "client.h"
+#include "clock.h"
 #include "log.h"
 #include "tend.h"
 #include "watch.h"
 
 #define RETRY_USEC	500000ULL
-#define NSEC_PER_SEC	1000000000ULL
 #define BATCH		256	/* ranges of a call: it holds up writers once */
 
 /* --- the chore --- */
@@ -57,14 +56,6 @@ static void run_job(struct tending *tending, struct job *job,
 		job->err = call(tending->watch->monitor, ranges, nr);
 		nr = 0;
 	}
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
 }
 
 static void run_tending(struct chore *chore)
