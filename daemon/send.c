@@ -123,7 +123,6 @@ int clients_tell(sd_event_source *source, int fd, uint32_t revents, void *data)
 {
 	struct daemon *daemon = data;
 	struct subscriber *subscriber;
-	const uint64_t one = 1;
 	uint64_t count;
 	int i;
 
@@ -138,7 +137,7 @@ int clients_tell(sd_event_source *source, int fd, uint32_t revents, void *data)
 			return 0;
 		tell_client(subscriber->client, subscriber);
 	}
-	(void)!write(fd, &one, sizeof(one));
+	watches_tell(&daemon->watches);
 	return 0;
 }
 
@@ -146,7 +145,6 @@ int client_go_on(struct client *client)
 {
 	struct packet *packet = client->out;
 	struct subscriber *subscriber;
-	const uint64_t one = 1;
 	int err;
 
 	err = packet_send_again(client->socket, packet);
@@ -158,6 +156,6 @@ int client_go_on(struct client *client)
 	client_listen(client);
 	cds_list_for_each_entry(subscriber, &client->subscribers, of_client)
 		subscriber_schedule(subscriber);
-	(void)!write(client->daemon->watches.tell, &one, sizeof(one));
+	watches_tell(&client->daemon->watches);
 	return 0;
 }
