@@ -76,11 +76,11 @@ static int follow(struct session *session)
 		ret = session_next(session);
 		end = wait_fired(&session->wait, WAIT_TIMER) ||
 		      session_ended(session);
-	} while (!ret && !end && !session->lost);
-	return ret || !session->lost ? ret : CTL_FAILED;
+	} while (!ret && !end);
+	return ret;
 }
 
-/* It ends when the command does, and with nothing else; and has failed if it was in vain. */
+/* It ends when the command does, and with nothing else. */
 static int follow_command(struct session *session, pid_t pid)
 {
 	int ret;
@@ -95,7 +95,7 @@ static int follow_command(struct session *session, pid_t pid)
 			session->events.quiet = true;
 		}
 	} while (!ret && !wait_fired(&session->wait, WAIT_COMMAND));
-	return ret || !session->lost ? ret : CTL_FAILED;
+	return ret;
 }
 
 /* As a shell has it. */

@@ -244,7 +244,7 @@ int session_next(struct session *session)
 
 bool session_ended(const struct session *session)
 {
-	return session->enough || session->signal ||
+	return session->enough || session->lost || session->signal ||
 	       wait_fired(&session->wait, WAIT_PROCESS) ||
 	       wait_fired(&session->wait, WAIT_PRINTER);
 }
@@ -275,5 +275,7 @@ int session_close(struct session *session, int ret)
 	printed = events_end(&session->events);
 	if (session->read)
 		print_summary(session);
+	if (!ret && session->lost)
+		ret = CTL_FAILED;
 	return ret ? ret : printed;
 }

@@ -104,7 +104,10 @@ bool session_tell(struct session *session, const struct wpfile_event *event,
 void session_note_failure(struct session *session,
 			  const struct wpfile_event *event);
 bool session_ended(const struct session *session);
-/* Lets all writers go on, then waits for the printer; @ret or what went wrong. */
+/*
+ * Lets all writers go on, then waits for the printer; @ret or what went wrong, which it
+ * did also if nothing was protected any more.
+ */
 int session_close(struct session *session, int ret);
 
 /* subscribe.c: the same through the daemon. */

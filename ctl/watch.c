@@ -28,8 +28,8 @@ static int follow(struct session *session)
 			wait_clear_timer(&session->wait);
 			ret = session_protect(session);
 		}
-	} while (!ret && !session->lost && !session_ended(session));
-	return ret || !session->lost ? ret : CTL_FAILED;
+	} while (!ret && !session_ended(session));
+	return ret;
 }
 
 int verb_watch(const struct args *args)
