@@ -133,6 +133,19 @@ for place in range(1, 1000):
     os.pwrite(fd, b"x", place << 21)' "$1"
 }
 
+# starve GROUP FILE: when there is a monitor of the file, those in the group leave it, and there is no memory left for that.
+starve() {
+	until_true has_monitor "$2"
+	local ret=$?
+
+	leave_cgroup "$1"
+	[ $ret = 0 ] && echo 0 >"$1/memory.max" && write_to_many_places "$2"
+	ret=$?
+	rmdir "$1"
+	rm "$2"
+	return $ret
+}
+
 # run_all TEST...
 run_all() {
 	local test

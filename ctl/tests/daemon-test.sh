@@ -95,24 +95,17 @@ watch_by_subscription_can_refuse() {
 }
 
 watch_ends_when_the_daemon_has_lost_all() {
-	local group=$cgroups/ctl-test.$$ ret
+	local group=$cgroups/ctl-test.$$
 
 	make_cgroup "$group" && truncate -s 2G "$other" &&
 	echo "$daemon_pid" >"$group/cgroup.procs" || return
 	"$ctl" watch "${through[@]}" --path "$other" >"$dir/out" 2>"$dir/err" &
 	job=$!
 	helpers+=("$job")
-	until_true has_monitor "$other"
-	ret=$?
-	leave_cgroup "$group"
-	[ $ret = 0 ] && echo 0 >"$group/memory.max" && write_to_many_places "$other" &&
+	starve "$group" "$other" &&
 	until_true grep -q 'nothing is protected any more' "$dir/err" &&
 	ended - 1 && grep -q 'the log of wpfiled' "$dir/err" &&
 	grep -q 'has lost what was protected' "$dir/daemon"
-	ret=$?
-	rmdir "$group"
-	rm "$other"
-	return $ret
 }
 
 protect_works_through_the_daemon() {

@@ -285,15 +285,7 @@ starved() {
 	) >"$dir/out" 2>"$dir/err" &
 	job=$!
 	helpers+=("$job")
-	until_true has_monitor "$file"
-	local ret=$?
-
-	leave_cgroup "$group"
-	[ $ret = 0 ] && echo 0 >"$group/memory.max" && write_to_many_places "$file"
-	ret=$?
-	rmdir "$group"
-	rm "$file"
-	return $ret
+	starve "$group" "$file"
 }
 
 watch_ends_when_nothing_is_protected_any_more() {
