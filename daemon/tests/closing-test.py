@@ -15,13 +15,12 @@ import struct
 import time
 
 import wire
-from harness import (ALICE, BOB, OWN, PAGE, Child, Daemon, Guest, Skip, check, equal, libc, main, memory, monitors_of,
+from harness import (ALICE, OWN, PAGE, QUICK, Asked, Child, Guest, Skip, check, equal, libc, main, memory, monitors_of,
                      test, wait_until)
 from wire import METRICS, QUERY, message, refused
 
 SIOCSIFFLAGS = 0x8914
 LINGER = 60  # seconds
-QUICK = 5  # seconds: what is not held up
 MOUNT = "/tmp/fuse"
 QUERY_BODY = wire.QUERY_ARGS.pack(wire.QUERY_ARGS.size, *[0] * 13)
 FEW = OWN + "[daemon]\nuser_connections = 6\n"
@@ -80,13 +79,14 @@ def is_connected(peer):
         return f" 0100007F:{theirs:04X} 0100007F:{ours:04X} 01 " in file.read()
 
 
-class Watched(Daemon):
-    """A daemon that is asked by somebody else how it does, and is to be as it was in the end."""
+class Watched(Asked):
+    """It is to be as it was in the end."""
+
+    patience = LINGER
 
     def __enter__(self):
         super().__enter__()
-        self.bob = Guest(self, BOB)
-        check("wpfiled_clients 1\n" in self.bob.metrics())
+        check(self.has("wpfiled_clients 1"))
         self.before = self.count()
         return self
 
@@ -107,23 +107,27 @@ class Watched(Daemon):
     def count(self):
         return [len(os.listdir(f"/proc/{self.pid}/{name}")) for name in ("fd", "task")]
 
-    def is_quick(self):
-        begin = time.monotonic()
-        self.bob.timeout = LINGER
-        equal(refused(self.bob.unsubscribe, 1 << 40), "ENOENT")
-        took = time.monotonic() - begin
-        check(took < QUICK, f"another client waits for {took:.1f} s")
-
-    def is_quick_for(self, seconds):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self.is_quick()
-            time.sleep(0.05)
-
     def is_as_before(self):
         self.is_quick()
-        wait_until(lambda: "wpfiled_clients 1\n" in self.bob.metrics())
+        wait_until(lambda: self.has("wpfiled_clients 1"))
         wait_until(lambda: self.count() == self.before, LINGER // 2)
+
+
+def pass_each(daemon, hostile, *serials):
+    """Clients, of whom each passes one of the sockets with each of these requests."""
+    clients = [Guest(daemon, ALICE) for _ in hostile.fds]
+    with daemon.standing_still(hostile):
+        for client, fd in zip(clients, hostile.fds):
+            for serial in serials:
+                client.send(message(QUERY, QUERY_BODY, serial), [fd])
+    return clients
+
+
+def leave(*clients):
+    """They have been told to."""
+    for client in clients:
+        check(wire.is_gone(client, QUICK), "he is not told")
+        client.close()
 
 
 @test
@@ -135,11 +139,10 @@ def what_comes_with_a_bad_message_is_closed_by_nobody_else():
             client = Guest(daemon, ALICE)
             with daemon.standing_still(hostile):
                 client.send(message(METRICS), hostile.fds)
-            check(wire.is_gone(client, QUICK), "he is not told")
-            client.close()
+            leave(client)
             daemon.is_quick()
             wait_until(hostile.are_closed, QUICK)
-            wait_until(lambda: "wpfiled_clients 6" not in daemon.bob.metrics())
+            wait_until(lambda: not daemon.has("wpfiled_clients 6"))
         daemon.is_as_before()
 
 
@@ -148,10 +151,7 @@ def what_comes_with_a_request_is_closed_by_nobody_else():
     """He himself goes on when that is done."""
     with Watched(FEW) as daemon:
         hostile = Lingering(3)
-        clients = [Guest(daemon, ALICE) for _ in range(3)]
-        with daemon.standing_still(hostile):
-            for client, fd in zip(clients, hostile.fds):
-                client.send(message(QUERY, QUERY_BODY, 7), [fd])
+        clients = pass_each(daemon, hostile, 7)
         for client in clients:
             equal(client.receive(QUICK)[1:3], (7, -errno.ENOTTY))
         daemon.is_quick()
@@ -170,8 +170,7 @@ def what_no_request_has_is_dropped_by_nobody_else():
         client = Guest(daemon, ALICE)
         with daemon.standing_still(hostile):
             client.send(message(QUERY, QUERY_BODY), hostile.fds)
-        check(wire.is_gone(client, QUICK), "he is not told")
-        client.close()
+        leave(client)
         daemon.is_quick_for(1)
         daemon.is_as_before()
         check(hostile.are_closed())
@@ -187,9 +186,7 @@ def what_was_never_read_is_closed_by_nobody_else():
                 client.send(b"x")
                 for fd in hostile.fds[2 * number:2 * number + 2]:
                     client.send(message(QUERY, QUERY_BODY), [fd])
-        for client in clients:
-            check(wire.is_gone(client, QUICK), "he is not told")
-            client.close()
+        leave(*clients)
         daemon.is_quick_for(1)
         daemon.is_as_before()
         check(hostile.are_closed())
@@ -210,7 +207,7 @@ def who_is_refused_is_closed_by_nobody_else():
             for fd in hostile.fds:
                 come_and_go(daemon, fd)
         daemon.is_quick_for(2)
-        wait_until(lambda: "wpfiled_connections_refused_total 100\n" in daemon.bob.metrics())
+        wait_until(lambda: daemon.has("wpfiled_connections_refused_total 100"))
         daemon.is_as_before()
         check(hostile.are_closed())
         check(wire.is_gone(wire.Client.connect(daemon.socket, greet=False), QUICK), "nobody is refused any more")
@@ -332,9 +329,9 @@ def who_passes_a_file_of_a_silent_server_waits_for_it_alone():
             check(not clients[0].readable(1), "he does not wait")
             for client in clients:
                 client.close()
-            wait_until(lambda: "wpfiled_clients 7\n" in daemon.bob.metrics(), 1)
+            wait_until(lambda: daemon.has("wpfiled_clients 7"), 1)
             daemon.is_quick_for(2)
-            check("wpfiled_clients 7\n" in daemon.bob.metrics(), "his places are free again")
+            check(daemon.has("wpfiled_clients 7"), "his places are free again")
             check(wire.is_gone(Guest(daemon, ALICE, greet=False), QUICK), "he may come again")
             # Each has a thread; one was there before, and may be one of them.
             check(daemon.count()[1] - daemon.before[1] in (5, 6), f"{daemon.count()[1]} threads")
@@ -357,7 +354,7 @@ def who_has_gone_denies_nothing_while_his_file_is_closed():
             server.wait_for_flushes(1)
             client.close()
             wait_until(lambda: monitors_of(fd)[wire.DENY] == 0, QUICK)
-            check("wpfiled_clients 2\n" in daemon.bob.metrics(), "it was closed: the test proves nothing")
+            check(daemon.has("wpfiled_clients 2"), "it was closed: the test proves nothing")
         finally:
             server.end()
         daemon.is_as_before()
@@ -367,11 +364,7 @@ def who_has_gone_denies_nothing_while_his_file_is_closed():
 def the_daemon_ends_while_something_lingers():
     with Watched(FEW) as daemon:
         hostile = Lingering(3)
-        clients = [Guest(daemon, ALICE) for _ in range(3)]
-        with daemon.standing_still(hostile):
-            for client, fd in zip(clients, hostile.fds):
-                client.send(message(QUERY, QUERY_BODY, 7), [fd])
-                client.send(message(QUERY, QUERY_BODY, 8), [fd])
+        clients = pass_each(daemon, hostile, 7, 8)
         begin = time.monotonic()
         equal(daemon.kill(signal.SIGTERM), 0)
         check(time.monotonic() - begin < QUICK, "it waits")

@@ -30,6 +30,7 @@ SYS_CAPSET = 126
 CAPABILITY_VERSION_3 = 0x20080522
 
 ALICE, BOB = 1001, 1002
+QUICK = 5  # seconds: what is not held up
 OWN = """
 [rule own]
 who = any
@@ -386,6 +387,33 @@ class Writer(Child):
     def store(self, page, seconds=60):
         self.begin(page)
         check(self.has_ended(seconds), f"the writer of page {page} does not go on")
+
+
+class Asked(Daemon):
+    """A daemon that somebody else asks how it does."""
+
+    patience = QUICK
+
+    def __enter__(self):
+        super().__enter__()
+        self.bob = Guest(self, BOB)
+        self.bob.timeout = self.patience
+        return self
+
+    def is_quick(self):
+        begin = time.monotonic()
+        equal(wire.refused(self.bob.unsubscribe, 1 << 40), "ENOENT")
+        took = time.monotonic() - begin
+        check(took < QUICK, f"another client waits for {took:.1f} s")
+
+    def is_quick_for(self, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.is_quick()
+            time.sleep(0.05)
+
+    def has(self, line):
+        return line + "\n" in self.bob.metrics()
 
 
 def offsets(events):

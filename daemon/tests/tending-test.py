@@ -11,15 +11,14 @@ import struct
 import time
 
 import wire
-from harness import (ALICE, BOB, OWN, PAGE, Child, Daemon, Guest, Writer, check, collect, equal, is_denied, libc, main,
-                     memory, monitors_of, offsets, test, wait_until)
+from harness import (ALICE, BOB, OWN, PAGE, QUICK, Asked, Child, Daemon, Guest, Writer, check, collect, equal,
+                     is_denied, libc, main, memory, monitors_of, offsets, test, wait_until)
 from wire import CAPTURE, DENY, SNAPSHOT, SUBSCRIBE, SUBSCRIBE_DENY, SYNC, UNSUBSCRIBE, message, refused
 
 PR_SET_PDEATHSIG = 1
 SYS_USERFAULTFD = 323
 UFFDIO_API, UFFDIO_REGISTER = 0xC018AA3F, 0xC020AA00
 REGISTER_MISSING = 1
-QUICK = 5  # seconds: what is not held up
 WATCH = "[rule r]\nwho = any\nfiles = any\nmodes = watch deny\n"
 LAST = 15  # page, of those that memory() has, which is used to hold the lock
 
@@ -59,25 +58,6 @@ class Holder(Child):
     def let_go(self):
         self.kill()
         equal(self.probe.wait(), 0)
-
-
-class Asked(Daemon):
-    """A daemon that somebody else asks how it does."""
-
-    def __enter__(self):
-        super().__enter__()
-        self.bob = Guest(self, BOB)
-        self.bob.timeout = QUICK
-        return self
-
-    def is_quick_for(self, seconds):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            equal(refused(self.bob.unsubscribe, 1 << 40), "ENOENT")
-            time.sleep(0.05)
-
-    def has(self, line):
-        return line + "\n" in self.bob.metrics()
 
 
 # --- snapshots ---
