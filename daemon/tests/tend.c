@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "clock.h"
+#include "log.h"
 #include "unit.h"
 
 #define LONG	60	/* seconds that nothing here takes */
@@ -37,14 +39,6 @@ static int set_errno(int err)
 {
 	errno = err;
 	return -1;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
 }
 
 static int change(bool protects, uint64_t address, unsigned int nr)
@@ -340,6 +334,45 @@ static void what_was_lost_before_is_not_his(void **state)
 	tear_down();
 }
 
+/* Lines on stderr, if all is lost now. */
+static unsigned int say_losses(struct watch *watch)
+{
+	int kept = dup(STDERR_FILENO), fd = memfd_create("log", 0);
+	char text[1024];
+	ssize_t i, got;
+	unsigned int nr = 0;
+
+	uatomic_set(&watch->lost, 1);
+	uatomic_inc(&watches.losses);
+	dup2(fd, STDERR_FILENO);
+	watches_log_losses(&watches);
+	dup2(kept, STDERR_FILENO);
+	got = pread(fd, text, sizeof(text), 0);
+	for (i = 0; i < got; i++)
+		nr += text[i] == '\n';
+	close(fd);
+	close(kept);
+	return nr;
+}
+
+static void losses_are_logged_not_more_than_once_a_second(void **state)
+{
+	struct subscriber *subscriber;
+	struct watch *watch;
+
+	(void)state;
+	set_up();
+	log_open(LOG_INFO);
+	subscriber = subscribed(&clients[0], 0, 1);
+	watch = subscriber->watch;
+	assert_int_equal(say_losses(watch), 1);
+	assert_int_equal(say_losses(watch), 0);
+	watch->logged_ns -= NSEC_PER_SEC;
+	assert_int_equal(say_losses(watch), 1);
+	watch_unsubscribe(subscriber);
+	tear_down();
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(who_leaves_takes_along_what_nobody_else_has),
 	cmocka_unit_test(what_cannot_be_lifted_is_lifted_later),
@@ -348,6 +381,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(who_leaves_meanwhile_is_told_nothing),
 	cmocka_unit_test(each_has_his_own_errno),
 	cmocka_unit_test(what_was_lost_before_is_not_his),
+	cmocka_unit_test(losses_are_logged_not_more_than_once_a_second),
 };
 
 SUITE(tend_suite, tests);

@@ -252,6 +252,26 @@ static void the_list_of_overflows_is_bounded(void **state)
 	wpfile_kept_clear(&kept);
 }
 
+static void the_list_of_failures_is_bounded(void **state)
+{
+	struct wpfile_event failure = {
+		.length = sizeof(failure),
+		.type = WPFILE_EVENT_FAILED,
+	};
+	struct wpfile_kept kept;
+	unsigned int i;
+
+	(void)state;
+	assert_int_equal(wpfile_kept_init(&kept), 0);
+	for (i = 0; i < 2 * KEPT_MAX; i++)
+		assert_int_equal(wpfile_kept_add(&kept, 1, &failure,
+						 sizeof(failure)), 0);
+	assert_int_equal(wpfile_kept_add(&kept, 1, &failure, sizeof(failure)),
+			 -ENOBUFS);
+	assert_int_equal(kept.nr, 2 * KEPT_MAX);
+	wpfile_kept_clear(&kept);
+}
+
 static void what_nobody_asked_for_ends_it(void **state)
 {
 	struct wpfile_query answer = { .size = sizeof(answer) };
@@ -359,6 +379,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(a_failure_is_kept_beside_an_overflow),
 	TEST(after_an_overflow_events_are_kept_again),
 	cmocka_unit_test(the_list_of_overflows_is_bounded),
+	cmocka_unit_test(the_list_of_failures_is_bounded),
 	TEST(what_nobody_asked_for_ends_it),
 	TEST(the_time_to_wait_is_kept),
 	TEST(threads_share_a_connection),
