@@ -102,6 +102,7 @@ static bool is_of_interest(const struct wpfile_event *event)
 	       event->bytes == WPFILE_TO_END;
 }
 
+/* As after a write (its outcome is 0, PASSED), what has again_ms is protected again. */
 static void note_loss(struct watch *watch)
 {
 	uatomic_set(&watch->lost, 1);
