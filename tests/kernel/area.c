@@ -318,9 +318,12 @@ void area_load(struct area *area)
 int area_page_out(struct area *area)
 {
 	long wanted = round_up(area->size, PAGE) / 1024;
-	int tries;
+	int tries, ret;
 
 	for (tries = 0; tries < 100; tries++) {
+		ret = drain_batches();
+		if (ret)
+			return ret;
 		if (madvise(area->map, area->size, MADV_PAGEOUT))
 			return -errno;
 		if (smaps_kib(area->map, "Swap:") >= wanted)

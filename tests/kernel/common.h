@@ -166,6 +166,11 @@ void cgroup_remove(const char *path);
 /* --- memory.c: what is done to memory behind the back of its users --- */
 
 int reclaim_memory(const char *amount);	/* of the caller's cgroup */
+/*
+ * All CPUs give back the pages that they have in batches for the LRU: until then
+ * those have a reference more, and are neither moved nor swapped out.
+ */
+int drain_batches(void);
 int compact_memory(void);
 int collapse_memory(void *map, size_t size);	/* to huge pages */
 int split_memory(const void *map, size_t size);	/* huge pages */

@@ -274,20 +274,27 @@ static int load_from_snapshot(struct scene *scene)
 static const char *page_out(struct scene *scene)
 {
 	size_t i;
+	bool swapped = false;
 	int tries;
 
-	for (tries = 0; tries < 50; tries++) {
+	if (no_swap())
+		return "swap";
+	for (tries = 0; tries < 50 && !swapped; tries++) {
+		if (drain_batches())
+			break;
 		for (i = 0; i < NR_FULL; i++)
 			*(volatile char *)(scene->area.map + full_pages[i] * PAGE);
 		madvise(scene->area.map, SCENE_PAGES * PAGE, MADV_PAGEOUT);
-		if (smaps_kib(scene->area.map, "Swap:") >=
-		    (long)NR_FULL * 4)
-			break;
-		sleep_ms(20);
+		swapped = smaps_kib(scene->area.map, "Swap:") >=
+			  (long)NR_FULL * 4;
+		if (!swapped)
+			sleep_ms(20);
 	}
+	if (control->exits_only && !swapped)
+		trouble(FAILED, "pages are not swapped out");
 	/* From the swap cache, too: there, nothing needs memory. */
 	reclaim_memory("1M");
-	return tries < 50 ? NULL : "swap";
+	return NULL;
 }
 
 static const char *watch_holes(struct scene *scene)
