@@ -145,6 +145,16 @@ TEST(offsets_above_4_GiB)
 	EXPECT_EQ(FAR - PAGE, range.length);
 }
 
+TEST(hugetlb_is_EOPNOTSUPP)
+{
+	int fd = memfd_create("hugetlb", MFD_HUGETLB | MFD_CLOEXEC);
+	struct wpfile_query query;
+
+	SKIP_UNLESS(fd >= 0, "no hugetlbfs");
+	EXPECT_EQ(-EOPNOTSUPP, wp_query(fd, &query));
+	EXPECT_EQ(-EOPNOTSUPP, wp_snapshot(fd));
+}
+
 TEST(bad_pointers_are_EFAULT)
 {
 	struct wpfile_query query = { .size = sizeof(query) };
