@@ -45,7 +45,7 @@ test: ## all tests; the last line is "N passed, M failed, K skipped"
 	@scripts/kernel-build vm
 	@scripts/kernel-build debug
 	@$(SUBMAKE) -j$(JOBS) $(BUILD)/vm/init lib ctl daemon unit-tests daemon-unit kernel-tests random-test torture-build demo-build \
-		examples fuzz-replay
+		examples fuzz-replay $(BUILD)/tests/cost/cost
 	@tests/run --jobs $(JOBS) --only '$(ONLY)'
 
 test-nightly: ## what is too long for test: every way to write in every mode on debug, wpfiled killed at random

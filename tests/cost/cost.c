@@ -286,7 +286,7 @@ static void map_for_uffd(void)
 		errx(1, "userfaultfd: cannot register");
 }
 
-static void uffd_copy(void)
+static void copy_to_holes(void)
 {
 	for (size_t at = 0; at < SOME * PAGE; at += PAGE) {
 		struct uffdio_copy copy = {
@@ -335,7 +335,7 @@ static const struct row {
 	{ "punch_page", SOME, map_present, punch_pages, unmap_and_fill },
 	{ "truncate_and_grow", SOME / 2, map_present, truncate_and_grow,
 	  unmap_and_fill },
-	{ "uffd_copy", SOME, map_for_uffd, uffd_copy, unmap_uffd },
+	{ "uffd_copy", SOME, map_for_uffd, copy_to_holes, unmap_uffd },
 };
 
 static int compare_numbers(const void *a, const void *b)
