@@ -139,7 +139,7 @@ starve() {
 	local ret=$?
 
 	leave_cgroup "$1"
-	[ $ret = 0 ] && echo 0 >"$1/memory.max" && write_to_many_places "$2"
+	[ $ret = 0 ] && echo 0 >"$1/memory.swap.max" && echo 0 >"$1/memory.max" && write_to_many_places "$2"
 	ret=$?
 	rmdir "$1"
 	rm "$2"
