@@ -165,6 +165,7 @@ void cgroup_remove(const char *path);
 
 /* --- memory.c: what is done to memory behind the back of its users --- */
 
+bool has_swap(void);
 int reclaim_memory(const char *amount);	/* of the caller's cgroup */
 /*
  * All CPUs give back the pages that they have in batches for the LRU: until then

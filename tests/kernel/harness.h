@@ -16,4 +16,11 @@
 			SKIP(return, __VA_ARGS__);                             \
 	} while (0)
 
+/* All of @area, whose content is then in no memory. */
+#define SWAP_OUT(area)                                                         \
+	do {                                                                   \
+		SKIP_UNLESS(has_swap(), "no swap");                            \
+		ASSERT_EQ(0, area_page_out(area));                             \
+	} while (0)
+
 #endif

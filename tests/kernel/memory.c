@@ -24,6 +24,11 @@ int reclaim_memory(const char *amount)
 	return file_write(path, amount);
 }
 
+bool has_swap(void)
+{
+	return file_number("/proc/meminfo", "SwapTotal:") > 0;
+}
+
 int drain_batches(void)
 {
 	static const char path[] = "/proc/sys/vm/drop_caches";

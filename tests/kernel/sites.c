@@ -146,7 +146,7 @@ TEST_F(site, set_pte_range__store_after_reading_from_swap)
 	ASSERT_EQ(0, area_make_filled(&self->area, MEMFD, PAGES * PAGE));
 	area_touch(&self->area);
 	ASSERT_LE(0, arm(self, variant));
-	SKIP_UNLESS(!area_page_out(&self->area), "cannot swap: no swap?");
+	SWAP_OUT(&self->area);
 	load(&self->area, 3);
 	ASSERT_TRUE(is_mapped(page_at(&self->area, 3)));
 	store(&self->area, 3);

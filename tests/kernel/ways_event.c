@@ -354,9 +354,10 @@ int way_store_after_split(struct area *area, size_t page)
 
 int way_store_after_pageout(struct area *area, size_t page)
 {
+	if (!has_swap())
+		return way_skip("no swap");
 	area_load(area);
-	return store_if(!area_page_out(area), area, page,
-			"cannot swap: no swap?");
+	return area_page_out(area) ?: way_store(area, page);
 }
 
 /* --- userfaultfd on the same mapping --- */

@@ -8,8 +8,7 @@
 
 const char *no_swap(void)
 {
-	return file_number("/proc/meminfo", "SwapTotal:") > 0 ? NULL :
-								"no swap";
+	return has_swap() ? NULL : "no swap";
 }
 
 const char *no_nodes(void)

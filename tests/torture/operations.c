@@ -277,7 +277,7 @@ static const char *page_out(struct scene *scene)
 	bool swapped = false;
 	int tries;
 
-	if (no_swap())
+	if (!has_swap())
 		return "swap";
 	for (tries = 0; tries < 50 && !swapped; tries++) {
 		if (drain_batches())
