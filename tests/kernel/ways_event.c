@@ -241,16 +241,34 @@ int way_store_after_compaction(struct area *area, size_t page)
 	return store_if_moved(area, page, from);
 }
 
+/* While somebody else has a reference, a page stays where it is. */
+static int soft_offline(void *page)
+{
+	int tries;
+
+	for (tries = 0; tries < 100; tries++) {
+		drain_batches();
+		if (!madvise(page, PAGE, MADV_SOFT_OFFLINE))
+			return 0;
+		if (errno != EBUSY && errno != EIO)
+			break;
+		sleep_ms(20);
+	}
+	return -errno;
+}
+
 int way_store_after_soft_offline(struct area *area, size_t page)
 {
 	unsigned long from;
+	int ret;
 
 	area_load(area);
 	from = frame_of(at(area, page));
-	if (madvise(at(area, page), PAGE, MADV_SOFT_OFFLINE))
+	ret = soft_offline(at(area, page));
+	if (ret == -EINVAL)
 		return way_skip("no soft offlining");
 	area_load(area);
-	return store_if_moved(area, page, from);
+	return ret ?: store_if_moved(area, page, from);
 }
 
 /* Takes the memory out of which @frame is a part, and puts it back. */
